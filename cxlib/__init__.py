@@ -1,0 +1,34 @@
+"""Customer-experience analysis for e-commerce: ``import cxlib as cx``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "_checks": ("CxError", "ColumnError", "DataError", "ParameterError", "FitError", "PlanError"),
+    "sources": ("read", "presets"),
+    "clean": ("Cleaned", "clean_orders", "clean_events", "clean_exposures", "clean_responses"),
+    "retention": ("retention", "retention_curve"),
+    "funnel": ("funnel", "cart_abandonment"),
+    "experiment": ("experiment", "Conversion", "Mean"),
+    "ltv": ("fit_ltv",),
+    "headline": ("headline",),
+}
+_MODULES = ("plot", "simulate")
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME, *_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``import cxlib`` stays light."""
+    if name in _MODULES:
+        return importlib.import_module(f"cxlib.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(f"cxlib.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'cxlib' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

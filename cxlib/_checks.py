@@ -1,0 +1,147 @@
+"""The errors, and the checks that stand at the doors.
+
+Each check returns the value it was given, in the type that the caller needs, or
+raises a `CxError` that says what, where, how many, and what to do.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+T = TypeVar("T")
+
+
+class CxError(ValueError):
+    """Something the user gave cannot be used; the message says what to do."""
+
+
+class ColumnError(CxError):
+    """A column is missing or has the wrong type."""
+
+
+class DataError(CxError):
+    """The rows themselves cannot be used."""
+
+
+class ParameterError(CxError):
+    """An argument is of the wrong type or out of range."""
+
+
+class FitError(CxError):
+    """A model could not be fitted to the data."""
+
+
+class PlanError(CxError):
+    """A plan of reports cannot be run."""
+
+
+def suggest(name: str, choices: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` with the nearest choice, or nothing."""
+    by_lower = {choice.lower(): choice for choice in map(str, choices)}
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """Return names as readable text, cut after ``most`` of them."""
+    shown = [str(name) for name in names]
+    more = f", … ({len(shown) - most} more)" if len(shown) > most else ""
+    return (", ".join(shown[:most]) + more) or "none"
+
+
+def check_columns(table: str, columns: Sequence[str], required: Iterable[str]) -> None:
+    """Raise `ColumnError` unless ``columns`` holds every required name."""
+    missing = [name for name in required if name not in columns]
+    if missing:
+        hints = "".join(suggest(name, columns) for name in missing)
+        what = "column" if len(missing) == 1 else "columns"
+        raise ColumnError(
+            f"{table}: no {what} {', '.join(map(repr, missing))}; it has {listed(columns)}."
+            f"{hints} Rename with columns={{'{missing[0]}': 'your name'}} in cx.read."
+        )
+
+
+def check_choice(name: str, value: T, choices: Iterable[T]) -> T:
+    """Return ``value`` if it is one of ``choices``."""
+    choices = list(choices)
+    if value not in choices:
+        hint = suggest(str(value), map(str, choices))
+        raise ParameterError(f"{name}={value!r} is not one of {listed(choices)}.{hint}")
+    return value
+
+
+def check_number(
+    name: str,
+    value: float,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+) -> float:
+    """Return ``value`` if it is a finite number in [low, high], or (low, high] if ``open_low``."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise ParameterError(
+            f"{name}={value!r} is not a number; give one {_range(low, high, open_low)}"
+        )
+    if value < low or value > high or (open_low and value == low):
+        raise ParameterError(
+            f"{name}={value!r} is out of range; give one {_range(low, high, open_low)}"
+        )
+    return value
+
+
+def _range(low: float, high: float, open_low: bool) -> str:
+    bottom = f"above {low:g}" if open_low else f"from {low:g}"
+    if math.isinf(high):
+        return bottom if math.isfinite(low) else "of any size"
+    return f"{bottom} to {high:g}"
+
+
+def check_date(name: str, value: str | dt.date) -> dt.date:
+    """Return ``value``, written YYYY-MM-DD or a date, as a date."""
+    if isinstance(value, dt.datetime):
+        return value.date()
+    if isinstance(value, dt.date):
+        return value
+    try:
+        return dt.date.fromisoformat(str(value))
+    except ValueError:
+        raise ParameterError(f"{name}={value!r} is not a date; write YYYY-MM-DD") from None
+
+
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
+
+
+def check_duration(name: str, value: str | dt.timedelta) -> dt.timedelta:
+    """Return ``value``, such as "7 days" or "30 minutes", as a positive timedelta."""
+    if isinstance(value, dt.timedelta):
+        length = value
+    else:
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s*", str(value))
+        if not match or match[2] not in _UNITS:
+            raise ParameterError(
+                f"{name}={value!r} is not a duration; write a number and a unit "
+                "(seconds, minutes, hours, days, weeks), such as '7 days'"
+            )
+        length = dt.timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    if length <= dt.timedelta(0):
+        raise ParameterError(f"{name}={value!r} must be longer than zero")
+    return length
+
+
+def check_timezone(name: str, value: str) -> str:
+    """Return ``value`` if it names an IANA time zone."""
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError, TypeError):
+        raise ParameterError(
+            f"{name}={value!r} is not a time zone; write an IANA name such as 'Europe/London' or 'UTC'"
+        ) from None
+    return value

@@ -1,0 +1,137 @@
+"""What cleaning returns: the table, and an account of every row that it lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from cxlib._checks import DataError
+from cxlib.tables import Contract, check_rows, check_types
+
+MEANINGS = {
+    "duplicate_row": "the same row once more, in every column",
+    "duplicate_order": "the same order once more, with other contents; the one refunded most is kept",
+    "duplicate_event": "the same event id once more; the earliest is kept",
+    "no_order_id": "no order number",
+    "no_time": "no date",
+    "no_customer": "a guest: no customer id or e-mail",
+    "no_user": "no user id",
+    "no_event": "no event name",
+    "no_variant": "no variant name",
+    "no_score": "no answer",
+    "not_a_product": "postage, fees, samples and other lines that are no product",
+    "adjustment": "a correction of the books, not an order",
+    "refund_unmatched": "a refund of something that this export does not hold",
+    "test_order": "a test order, by tag or payment method",
+    "cancelled": "cancelled by the shop or the customer",
+    "unpaid": "never paid: pending, authorised, voided or expired",
+    "other_currency": "in another currency than the chosen one",
+    "refunded_in_full": "refunded to nothing, or to less",
+    "negative_total": "a negative total without a refund to explain it",
+    "out_of_range": "a score off the scale of its kind",
+    "unknown_kind": "a kind of survey other than nps, csat and ces",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaned:
+    """A table that keeps its contract, and what cleaning lost on the way.
+
+    Attributes
+    ----------
+    table : ibis table
+        The kept rows at the contract's grain, materialised in their engine.
+    losses : pandas.DataFrame
+        One row for each rule that dropped something: ``rule``, ``meaning``, ``rows`` (raw
+        rows), ``rows_share``; for orders also ``revenue`` and ``revenue_share`` (of the raw sum).
+    raw_rows : int
+        Rows of the export; equals ``kept_rows`` plus the sum of the losses.
+    kept_rows : int
+        Raw rows behind ``table`` (an order may stand on several, its refunds included).
+    raw_revenue, kept_revenue : float or None
+        The same account in money; None where the table has none.
+    """
+
+    table: ir.Table
+    losses: pd.DataFrame
+    raw_rows: int
+    kept_rows: int
+    raw_revenue: float | None = None
+    kept_revenue: float | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"Cleaned(raw rows {self.raw_rows:,}, kept {self.kept_rows:,}, lost {self.lost_rows:,})"
+        )
+
+    def _repr_html_(self) -> str:
+        shown = self.losses.assign(rows_share=self.losses["rows_share"].map("{:.1%}".format))
+        if self.raw_revenue is not None:
+            shown["revenue"] = shown["revenue"].map("{:,.2f}".format)
+            shown["revenue_share"] = shown["revenue_share"].map("{:.1%}".format)
+        shown["rows"] = shown["rows"].map("{:,}".format)
+        shown.columns = [str(name).replace("_", " ") for name in shown.columns]
+        kept = f"{self.kept_rows:,} of {self.raw_rows:,} raw rows kept ({self.kept_rows / self.raw_rows:.1%})"
+        return f"<p>{kept}; what was lost, and why:</p>{shown.to_html(index=False)}"
+
+    @property
+    def lost_rows(self) -> int:
+        """Raw rows that were dropped."""
+        return self.raw_rows - self.kept_rows
+
+
+def settle(
+    table: ir.Table,
+    lost: pd.DataFrame,
+    contract: Contract,
+    *,
+    raw: tuple[int, float | None],
+    kept: tuple[int, float | None],
+    max_loss: float,
+) -> Cleaned:
+    """Return the `Cleaned` result once the account balances and the loss is bearable.
+
+    ``lost`` has one row for each rule: ``rule``, ``rows`` and, with money, ``revenue``.
+    """
+    raw_rows, raw_revenue = raw
+    kept_rows, kept_revenue = kept
+    order = {rule: place for place, rule in enumerate(MEANINGS)}
+    lost = lost[lost["rows"] > 0].groupby("rule", as_index=False).sum()
+    lost = lost.sort_values("rule", key=lambda rules: rules.map(order), ignore_index=True)
+    lost["rows"] = lost["rows"].astype(int)
+    lost.insert(1, "meaning", lost["rule"].map(MEANINGS))
+    lost.insert(3, "rows_share", lost["rows"] / max(raw_rows, 1))
+    if raw_revenue is not None:
+        lost["revenue_share"] = lost["revenue"] / raw_revenue if raw_revenue else 0.0
+    if kept_rows + lost["rows"].sum() != raw_rows:
+        raise AssertionError(
+            f"{contract.name}: {raw_rows} raw rows, but {kept_rows} kept and {lost['rows'].sum()} lost"
+        )
+    _check_budget(lost, contract, raw_rows, kept_rows, max_loss)
+    table = check_types(table, contract)
+    check_rows(table, contract)
+    return Cleaned(table, lost, raw_rows, kept_rows, raw_revenue, kept_revenue)
+
+
+def _check_budget(
+    lost: pd.DataFrame, contract: Contract, raw_rows: int, kept_rows: int, max_loss: float
+) -> None:
+    if raw_rows == 0:
+        raise DataError(f"{contract.name}: the source has no rows")
+    rows_share = lost["rows_share"].sum()
+    revenue_share = lost["revenue_share"].sum() if "revenue_share" in lost else 0.0
+    if kept_rows and rows_share <= max_loss and revenue_share <= max_loss:
+        return
+    worst = lost.sort_values("rows", ascending=False).head(4)
+    rules = "; ".join(f"{row.rule} {row.rows:,} ({row.meaning})" for row in worst.itertuples())
+    money = f" and {revenue_share:.1%} of the revenue" if "revenue_share" in lost else ""
+    advice = (
+        f"mend the export, or allow more with max_loss (now {max_loss:g})"
+        if kept_rows
+        else "nothing is left to analyse"
+    )
+    raise DataError(
+        f"{contract.name}: cleaning drops {rows_share:.1%} of {raw_rows:,} rows{money}: {rules}; {advice}"
+    )

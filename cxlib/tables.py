@@ -1,0 +1,176 @@
+"""The contracts: columns, types, units and grain of the four tables.
+
+Every cleaned table keeps one of these; every analysis may rely on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from cxlib._checks import ColumnError, DataError, check_columns
+
+
+@dataclass(frozen=True)
+class Column:
+    """One required column of a table."""
+
+    name: str
+    kind: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a cleaned table promises: its grain and its required columns.
+
+    ``when`` names the time stamp, ``who`` the customer or user; ``key``, where there
+    is one, is unique.
+    """
+
+    name: str
+    grain: str
+    columns: tuple[Column, ...]
+    when: str
+    who: str
+    key: str | None = None
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Names of the required columns."""
+        return tuple(column.name for column in self.columns)
+
+
+ORDERS = Contract(
+    name="orders",
+    grain="one row per order, after netting refunds",
+    columns=(
+        Column("order_id", "text", "the shop's own number of the order"),
+        Column("customer_id", "text", "who ordered; guests have none and are counted as a loss"),
+        Column("ordered_at", "time", "when the order was placed, in the shop's own clock"),
+        Column("net_revenue", "number", "what the customer paid less refunds, in the one currency"),
+    ),
+    when="ordered_at",
+    who="customer_id",
+    key="order_id",
+)
+EVENTS = Contract(
+    name="events",
+    grain="one row per event",
+    columns=(
+        Column("user_id", "text", "who did it"),
+        Column("event", "text", "what was done: view, cart, checkout, purchase, …"),
+        Column("occurred_at", "time", "when, in the shop's own clock"),
+    ),
+    when="occurred_at",
+    who="user_id",
+)
+EXPOSURES = Contract(
+    name="exposures",
+    grain="one row per exposure of a user to a variant (raw, may repeat)",
+    columns=(
+        Column("user_id", "text", "who saw the variant"),
+        Column("variant", "text", "which variant was shown"),
+        Column("exposed_at", "time", "when, in the shop's own clock"),
+    ),
+    when="exposed_at",
+    who="user_id",
+)
+RESPONSES = Contract(
+    name="responses",
+    grain="one row per survey answer",
+    columns=(
+        Column("customer_id", "text", "who answered"),
+        Column("responded_at", "time", "when, in the shop's own clock"),
+        Column("kind", "text", "nps (0 to 10), csat (1 to 5) or ces (1 to 7)"),
+        Column("score", "number", "the answer, on the scale of its kind"),
+    ),
+    when="responded_at",
+    who="customer_id",
+)
+CONTRACTS = {contract.name: contract for contract in (ORDERS, EVENTS, EXPOSURES, RESPONSES)}
+
+_KINDS = {
+    "text": dt.String,
+    "time": (dt.Timestamp, dt.Date),
+    "number": (dt.Floating, dt.Integer, dt.Decimal),
+}
+
+
+def check_types(table: ir.Table, contract: Contract) -> ir.Table:
+    """Return ``table`` if its schema keeps the contract; rows are not read.
+
+    Ids that are whole numbers are turned into text, dates into time stamps, and numbers
+    into floats. Null-typed columns (an empty frame) take the contract's type.
+
+    Raises
+    ------
+    ColumnError
+        A required column is missing, has another type, or its times carry a zone.
+    """
+    check_columns(contract.name, table.columns, contract.required)
+    casts: dict[str, ir.Value] = {}
+    for column in contract.columns:
+        value, dtype = table[column.name], table.schema()[column.name]
+        if column.kind == "text" and (dtype.is_integer() or dtype.is_null()):
+            casts[column.name] = value.cast("string")
+        elif column.kind == "time" and dtype.is_timestamp() and dtype.timezone is not None:
+            raise ColumnError(
+                f"{contract.name}: {column.name!r} carries the time zone {dtype.timezone}; clean the "
+                f"table with cx.clean_{contract.name}(..., timezone='your shop’s zone') first"
+            )
+        elif column.kind == "time" and (dtype.is_date() or dtype.is_null()):
+            casts[column.name] = value.cast("timestamp")
+        elif column.kind == "number" and (dtype.is_numeric() or dtype.is_null()):
+            casts[column.name] = value.cast("float64")
+        elif not isinstance(dtype, _KINDS[column.kind]):
+            raise ColumnError(
+                f"{contract.name}: {column.name!r} is {dtype}, but must be a {column.kind}; "
+                f"cx.clean_{contract.name} reads it from text"
+            )
+    return table.mutate(**casts) if casts else table
+
+
+def check_rows(table: ir.Table, contract: Contract) -> None:
+    """Hold the rows of ``table`` against the contract, in its engine.
+
+    Raises
+    ------
+    DataError
+        The table is empty, a required column holds nulls, or the key repeats.
+    """
+    import pandera.ibis as pandera
+
+    if table.limit(1).count().execute() == 0:
+        raise DataError(f"{contract.name}: no rows; there is nothing to analyse")
+    schema = pandera.DataFrameSchema(
+        {name: pandera.Column(nullable=False) for name in contract.required}
+    )
+    try:
+        schema.validate(table, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        named = {
+            failure["column"]
+            for group in error.message.values()
+            for kind in group.values()
+            for failure in kind
+        }
+        nulls = table.aggregate(
+            **{name: table[name].isnull().sum() for name in sorted(named)}
+        ).execute()
+        counts = ", ".join(f"{name!r} in {nulls[name][0]:,} rows" for name in nulls.columns)
+        raise DataError(
+            f"{contract.name}: empty values in required columns: {counts}; "
+            f"cx.clean_{contract.name} drops and counts them"
+        ) from None
+    if contract.key is not None:
+        repeated = table.group_by(contract.key).having(table.count() > 1).aggregate(n=table.count())
+        first = repeated.order_by(contract.key).limit(1).execute()
+        if len(first):
+            raise DataError(
+                f"{contract.name}: {repeated.count().execute():,} values of {contract.key!r} stand in "
+                f"more than one row (first: {first[contract.key][0]!r}); the grain is {contract.grain}: "
+                f"clean with cx.clean_{contract.name}"
+            )
