@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 _HOMES = {
     "_checks": ("CxError", "ColumnError", "DataError", "ParameterError", "FitError", "PlanError"),
     "sources": ("read", "presets"),
-    "clean": ("Cleaned", "clean_orders", "clean_events", "clean_exposures", "clean_responses"),
+    "clean": (
+        "Cleaned",
+        "activity",
+        "completeness",
+        "clean_orders",
+        "clean_events",
+        "clean_exposures",
+        "clean_responses",
+    ),
     "retention": ("retention", "retention_curve"),
     "funnel": ("funnel", "cart_abandonment"),
     "experiment": ("experiment", "Conversion", "Mean"),
@@ -32,3 +42,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Package(ModuleType):
+    """`cx.retention` is the function, also after Python has imported the module of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _HOME and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

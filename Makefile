@@ -1,0 +1,49 @@
+# Everything a newcomer needs; each target sets itself up.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	>/dev/null 2>&1 && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+PLAN ?= reports/plans/sample.yml
+# two workers, more where there are more cores
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help report test lab lint bench sample lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 with venv was found; name one with PYTHON=…" >&2; exit 1; }
+	@echo "setting up .venv with $(PYTHON) (about a minute, once)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+report: $(READY)  ## run the sample plan (or PLAN=…) and print the path of its index.html
+	@$(BIN)/cx run $(PLAN)
+
+test: $(READY)  ## run every test, the notebooks included
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-cell-timeout=120 tests cxlib notebooks
+
+lab: $(READY)  ## open JupyterLab on the notebooks (loopback only, with its token)
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir=. notebooks
+
+lint: $(READY)  ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY)  ## measure speed, ratios in one run
+	@$(BIN)/python -m tests.bench
+
+sample: $(READY)  ## make data/sample again from its seed
+	@$(BIN)/python -m cxlib.simulate data/sample
+
+lock:  ## resolve the lock file anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## remove what was made: .venv, runs, caches
+	@rm -rf .venv reports/runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,110 @@
+"""Is this data fit to be analysed? Volume over time, and how full each column is."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import ibis
+import pandas as pd
+
+from cxlib._checks import ParameterError, check_choice, check_date, listed
+from cxlib.sources import Source, as_table
+from cxlib.tables import CONTRACTS
+
+STEPS = {"day": "D", "week": "W-MON", "month": "MS"}
+
+
+def activity(data: Source, *, as_of: str | dt.date, period: str = "week") -> pd.DataFrame:
+    """Count rows and people per period: gaps, breaks and a missing end show here first.
+
+    Parameters
+    ----------
+    data : Cleaned or any table source
+        Orders, events, exposures or responses: the table is known by its time column.
+    as_of : date or str
+        The last observed day, included; later rows are left out.
+    period : {"week", "day", "month"}, default "week"
+        Weeks start on Monday.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per period from the first row's to that of ``as_of``, empty periods with zeros:
+        ``period`` (its first day), ``n_rows``, ``n_people``, ``net_revenue`` (orders only), and
+        ``is_complete`` (False while ``as_of`` lies inside the period).
+
+    Raises
+    ------
+    ParameterError
+        The period is unknown, or the table has no known time column.
+
+    Examples
+    --------
+    >>> import cxlib as cx, pandas as pd
+    >>> orders = pd.DataFrame({"order_id": ["1", "2"], "customer_id": ["ann", "bob"],
+    ...     "ordered_at": pd.to_datetime(["2024-01-01", "2024-01-16"]), "net_revenue": [20.0, 35.0]})
+    >>> cx.activity(orders, as_of="2024-01-21")["n_rows"].tolist()
+    [1, 0, 1]
+    """
+    check_choice("period", period, STEPS)
+    last = check_date("as_of", as_of)
+    table = as_table(data)
+    known = [contract for contract in CONTRACTS.values() if contract.when in table.columns]
+    if not known:
+        times = listed(contract.when for contract in CONTRACTS.values())
+        raise ParameterError(
+            f"data has none of the time columns {times}; clean it first, or name the column in cx.read"
+        )
+    contract = known[0]
+    rows = table.filter(table[contract.when].date() <= ibis.literal(last))
+    rows = rows.mutate(period=rows[contract.when].truncate(period[0].upper()))
+    money = {"net_revenue": rows["net_revenue"].sum()} if "net_revenue" in rows.columns else {}
+    counts = rows.group_by("period").aggregate(
+        n_rows=rows.count(), n_people=rows[contract.who].nunique(), **money
+    )
+    found = counts.execute().set_index("period").sort_index()
+    if found.empty:
+        return found.reset_index().assign(is_complete=pd.Series(dtype=bool))
+    index = pd.date_range(found.index[0], last, freq=STEPS[period], name="period")
+    filled = found.reindex(index, fill_value=0).reset_index()
+    following = pd.DatetimeIndex(filled["period"]) + pd.tseries.frequencies.to_offset(STEPS[period])
+    return filled.assign(is_complete=following <= pd.Timestamp(last) + pd.Timedelta(days=1))
+
+
+def completeness(data: Source) -> pd.DataFrame:
+    """Say how full each column is, and how many different values it holds.
+
+    Parameters
+    ----------
+    data : Raw, Cleaned or any table source
+        Any table; it is counted in its engine, in one pass.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per column: ``column``, ``filled`` (share of rows that are not null or blank),
+        ``n_distinct`` (approximate).
+
+    Examples
+    --------
+    >>> import cxlib as cx, pandas as pd
+    >>> cx.completeness(pd.DataFrame({"a": ["x", None], "b": ["y", ""]}))["filled"].tolist()
+    [0.5, 0.5]
+    """
+    table = as_table(data)
+    columns = [table[name] for name in table.columns]
+    asked = {}
+    for place, column in enumerate(columns):
+        filled = column.notnull()
+        if column.type().is_string():
+            filled = filled & (column.strip() != "")
+        asked[f"filled_{place}"] = filled.mean()
+        asked[f"distinct_{place}"] = column.approx_nunique()
+    counted = table.aggregate(**asked).execute().iloc[0]
+    return pd.DataFrame(
+        {
+            "column": list(table.columns),
+            "filled": [float(counted[f"filled_{place}"]) for place in range(len(columns))],
+            "n_distinct": [int(counted[f"distinct_{place}"]) for place in range(len(columns))],
+        }
+    )

@@ -1,0 +1,13 @@
+"""Finished table to Axes: one function for each analysis, of the same name.
+
+Nothing is computed here. Every figure is labelled in words, says its units, reads in
+grey, and carries alt text (``ax.figure.alt``) that notebooks and reports pass on.
+"""
+
+from cxlib.plot._experiment import experiment
+from cxlib.plot._funnel import funnel
+from cxlib.plot._health import activity, losses
+from cxlib.plot._ltv import ltv
+from cxlib.plot._retention import retention, retention_curve
+
+__all__ = ["activity", "experiment", "funnel", "losses", "ltv", "retention", "retention_curve"]

@@ -1,0 +1,101 @@
+"""What cleaning lost, and volume over time."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from cxlib._checks import check_columns
+from cxlib.plot._style import ACCENT, INK, axes, compact, finish, styled
+
+
+@styled
+def losses(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw what cleaning lost, by rule.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``losses`` of a `Cleaned`: ``rule``, ``rows``, ``rows_share``.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import cxlib as cx, pandas as pd
+    >>> ax = cx.plot.losses(pd.DataFrame({"rule": ["cancelled"], "rows": [3], "rows_share": [0.1]}))
+    >>> ax.get_title("left")
+    'Rows that cleaning left out'
+    """
+    check_columns("losses", list(table.columns), ["rule", "rows", "rows_share"])
+    shown = table.sort_values("rows")
+    ax = axes(ax, 8, 1.4 + 0.4 * max(len(shown), 1))
+    labels = [rule.replace("_", " ") for rule in shown["rule"]]
+    bars = ax.barh(labels, shown["rows"], color=ACCENT, height=0.6)
+    notes = [
+        f" {rows:,} ({share:.1%})"
+        for rows, share in zip(shown["rows"], shown["rows_share"], strict=True)
+    ]
+    ax.bar_label(bars, notes, color=INK)
+    ax.margins(x=0.25)
+    ax.grid(False)
+    ax.xaxis.set_major_formatter(FuncFormatter(compact))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    top = f"most by {labels[-1]}, {shown['rows'].iloc[-1]:,} rows" if labels else "none"
+    return finish(
+        ax,
+        "Rows that cleaning left out",
+        "raw rows",
+        "",
+        f"Bar chart of rows lost in cleaning by rule: {top}.",
+    )
+
+
+@styled
+def activity(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw orders (or events) over time, unfinished periods hollow.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What `activity` returned: ``period``, ``n_rows``, ``is_complete``.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import cxlib as cx, pandas as pd
+    >>> table = pd.DataFrame({"period": pd.to_datetime(["2024-01-01", "2024-01-08"]),
+    ...                       "n_rows": [10, 4], "is_complete": [True, False]})
+    >>> cx.plot.activity(table).get_ylabel()
+    'rows per period'
+    """
+    check_columns("activity", list(table.columns), ["period", "n_rows", "is_complete"])
+    ax = axes(ax, 9, 3.4)
+    ax.plot(table["period"], table["n_rows"], color=ACCENT, lw=1.6)
+    open_ = table[~table["is_complete"]]
+    ax.plot(
+        open_["period"],
+        open_["n_rows"],
+        "o",
+        mfc="white",
+        mec=ACCENT,
+        ms=7,
+        label="period not over",
+    )
+    if len(open_):
+        ax.legend(frameon=False, loc="upper left")
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_formatter(FuncFormatter(compact))
+    span = f"{table['period'].min():%d %B %Y} to {table['period'].max():%d %B %Y}"
+    alt = f"Line of rows per period, {span}, between {table['n_rows'].min():,} and {table['n_rows'].max():,}."
+    return finish(ax, "Volume over time", "period starting", "rows per period", alt)

@@ -1,0 +1,89 @@
+"""The house style: a figure that carries alt text, axes, number formats."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+P = ParamSpec("P")
+INK, ACCENT, GREY = "#1f2933", "#1b5e8c", "#8a949e"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES = ("-", "--", "-.", ":")
+
+
+class Figure(matplotlib.figure.Figure):
+    """A figure whose picture carries its alt text wherever Jupyter shows it."""
+
+    alt: str = ""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        picture = io.BytesIO()
+        self.savefig(picture, format="png", dpi=144, bbox_inches="tight", facecolor="white")
+        return {"image/png": picture.getvalue(), "text/plain": self.alt}, {
+            "image/png": {"alt": self.alt}
+        }
+
+
+def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
+    """Draw in the house style, leaving the user's own settings alone."""
+    style = {
+        **sns.axes_style("whitegrid"),
+        **sns.plotting_context("notebook"),
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "axes.titlesize": 13,
+        "axes.edgecolor": GREY,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "grid.color": "#e4e7eb",
+    }
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Axes:
+        with plt.rc_context(style):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """Return ``ax``, or the axes of a new figure of that size in inches."""
+    if ax is not None:
+        return ax
+    figure = plt.figure(FigureClass=Figure, figsize=(width, height), layout="constrained")
+    return figure.add_subplot()
+
+
+def finish(ax: Axes, title: str, x: str, y: str, alt: str) -> Axes:
+    """Set the words of a finished picture, its alt text among them."""
+    ax.set(title=title, xlabel=x, ylabel=y)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.figure.alt = alt  # type: ignore[union-attr]
+    return ax
+
+
+def group_column(table: pd.DataFrame, known: set[str]) -> str | None:
+    """Return the name of the ``by`` column: the first one that the analysis did not make."""
+    first = str(table.columns[0])
+    return None if first in known else first
+
+
+def percent(value: float) -> str:
+    """Return a share as text, with one decimal below 10 %."""
+    return f"{value:.0%}" if value >= 0.0995 or value == 0 else f"{value:.1%}"
+
+
+def compact(value: float, _: Any = None) -> str:
+    """Return a count or an amount as short text: 12.3k, 4.56m."""
+    for size, letter in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:,.3g}{letter}"
+    return f"{value:,.3g}"
