@@ -1,0 +1,97 @@
+"""Every notebook keeps the shape that analysts, papermill and the report rely on."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+MOST_LINES = 10
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def book(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(book: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in book.cells if cell.cell_type == "code"]
+
+
+def parameters(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    tagged = [cell for cell in book.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    return tagged[0]
+
+
+def test_the_five_notebooks_are_there() -> None:
+    assert [path.stem for path in NOTEBOOKS] == [
+        "00_data_health", "01_cohort_retention", "02_bgnbd_ltv", "03_ab_test", "04_funnel",
+    ]  # fmt: skip
+
+
+def test_opens_with_one_question(book: nbformat.NotebookNode) -> None:
+    titles = [
+        line for cell in book.cells if cell.cell_type == "markdown"
+        for line in cell.source.splitlines() if line.startswith("# ")
+    ]  # fmt: skip
+    assert len(titles) == 1
+    assert book.cells[0].source.startswith("# ")
+    assert titles[0].endswith("?")
+
+
+def test_parameters_are_typed_literals(book: nbformat.NotebookNode) -> None:
+    for line in ast.parse(parameters(book).source).body:
+        assert isinstance(line, ast.AnnAssign)
+        assert line.value is not None
+        ast.literal_eval(line.value)
+
+
+def test_imports_come_first_and_are_few(book: nbformat.NotebookNode) -> None:
+    first = code_cells(book)[0]
+    assert len(first.source.splitlines()) <= 5
+    for place, cell in enumerate(code_cells(book)):
+        imports = [
+            n
+            for n in ast.walk(ast.parse(cell.source))
+            if isinstance(n, (ast.Import, ast.ImportFrom))
+        ]
+        assert bool(imports) == (place == 0)
+
+
+def test_cells_are_short_and_hold_no_logic(book: nbformat.NotebookNode) -> None:
+    banned = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.Lambda, ast.ListComp)
+    for cell in code_cells(book):
+        assert len([line for line in cell.source.splitlines() if line.strip()]) <= MOST_LINES
+        assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, banned)]
+        assert "warnings" not in cell.source
+
+
+def test_losses_are_shown_before_the_findings(book: nbformat.NotebookNode) -> None:
+    cleaning = [cell.source.splitlines() for cell in code_cells(book) if "cx.clean_" in cell.source]
+    assert cleaning
+    for lines in cleaning:
+        assert lines[-1].isidentifier(), "the cell must end by showing what cleaning lost"
+
+
+def test_every_picture_is_introduced_and_read(book: nbformat.NotebookNode) -> None:
+    kinds = [cell.cell_type for cell in book.cells]
+    plots = [place for place, cell in enumerate(book.cells) if "cx.plot." in cell.source]
+    assert plots
+    for place in plots:
+        assert kinds[place + 1] == "markdown"
+
+
+def test_ends_with_numbers_and_what_would_change_them(book: nbformat.NotebookNode) -> None:
+    assert 3 <= sum(cell.source.count("cx.headline(") for cell in code_cells(book)) <= 5
+    assert book.cells[-1].source.startswith("## What would change this answer")
+
+
+def test_is_stored_without_outputs_on_the_plain_kernel(book: nbformat.NotebookNode) -> None:
+    assert book.metadata.kernelspec.name == "python3"
+    for cell in code_cells(book):
+        assert cell.outputs == []
+        assert cell.execution_count is None
