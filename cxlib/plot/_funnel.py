@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from cxlib._checks import check_columns
-from cxlib.plot._style import ACCENT, INK, axes, finish, group_column, percent, styled
+from cxlib.plot._style import INK, SOFT, axes, finish, group_column, percent, styled
 
 
 @styled
@@ -45,7 +45,7 @@ def funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     n_steps = int(table["step"].max())
     ax = axes(ax, 8.5, 1.4 + n_steps * max(0.55, 0.32 * len(groups)))
     height = 0.78 / len(groups)
-    colours = sns.color_palette("Blues", len(groups) + 2)[1:] if by else [ACCENT]
+    colours = sns.color_palette("Blues", len(groups) + 2)[1:] if by else [SOFT]
     for place, (name, part) in enumerate(groups):
         y = part["step"] - 1 + (place - (len(groups) - 1) / 2) * height
         rate, low, high = (

@@ -46,6 +46,10 @@ def losses(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.grid(False)
     ax.xaxis.set_major_formatter(FuncFormatter(compact))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    if not labels:
+        ax.text(0.5, 0.5, "nothing was left out", ha="center", transform=ax.transAxes)
+        ax.set_yticks([])
+        ax.set_xticks([])
     top = f"most by {labels[-1]}, {shown['rows'].iloc[-1]:,} rows" if labels else "none"
     return finish(
         ax,

@@ -35,9 +35,10 @@ def ltv(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = axes(ax, 8, 3.8)
     bars = ax.bar(table["decile"].astype(str), table["ltv_share"], color=ACCENT, width=0.7)
     ax.bar_label(bars, [percent(share) for share in table["ltv_share"]], padding=2)
+    later = table.iloc[1:]  # the first tenth added up is its own bar
     ax.plot(
-        table["decile"].astype(str),
-        table["ltv_share"].cumsum(),
+        later["decile"].astype(str),
+        table["ltv_share"].cumsum().iloc[1:],
         color=INK,
         marker="o",
         ms=4,

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 
 P = ParamSpec("P")
 INK, ACCENT, GREY = "#1f2933", "#1b5e8c", "#8a949e"
+SOFT = "#7fb0d3"  # under intervals, which are drawn in ink
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
 
