@@ -37,7 +37,7 @@ lint: $(READY)  ## ruff and mypy
 	@$(BIN)/mypy
 
 bench: $(READY)  ## measure speed, ratios in one run
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python tests/bench
 
 sample: $(READY)  ## make data/sample again from its seed
 	@$(BIN)/python -m cxlib.simulate data/sample
