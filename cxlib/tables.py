@@ -5,12 +5,15 @@ Every cleaned table keeps one of these; every analysis may rely on it.
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from cxlib._checks import ColumnError, DataError, check_columns
+from cxlib._checks import ColumnError, DataError, ParameterError, check_columns
 
 
 @dataclass(frozen=True)
@@ -174,3 +177,49 @@ def check_rows(table: ir.Table, contract: Contract) -> None:
                 f"more than one row (first: {first[contract.key][0]!r}); the grain is {contract.grain}: "
                 f"clean with cx.clean_{contract.name}"
             )
+
+
+def observed(table: ir.Table, contract: Contract, as_of: datetime.date) -> ir.Table:
+    """Return the rows up to the end of ``as_of``, the last observed day.
+
+    Raises
+    ------
+    DataError
+        There is no row by then.
+    """
+    first = table[contract.when].min().execute()
+    if first.date() > as_of:
+        raise DataError(
+            f"{contract.name}: as_of={as_of} is before the first {contract.when!r} ({first.date()}); "
+            "as_of is the last observed day"
+        )
+    return table.filter(table[contract.when] < midnight_after(as_of))
+
+
+def midnight_after(day: datetime.date) -> ir.Value:
+    """Return the moment at which ``day`` is over, as an engine's literal."""
+    return ibis.timestamp(str(day + datetime.timedelta(days=1)))
+
+
+NO_GROUP = "(none)"
+"""The word that ``by=`` groups show for rows without a value."""
+
+
+def group_label(
+    table: ir.Table, by: str, contract: Contract, answer: Iterable[str] = ()
+) -> ir.Value:
+    """Return the column ``by`` as text, for a group's name; null where a row has no value.
+
+    Raises
+    ------
+    ColumnError
+        The table has no such column.
+    ParameterError
+        The column has the name of one of the columns of the ``answer``.
+    """
+    check_columns(contract.name, table.columns, [by])
+    if by in answer:
+        raise ParameterError(
+            f"by={by!r} is also a column of the answer; rename it with columns= in cx.read"
+        )
+    return table[by].cast("string")
