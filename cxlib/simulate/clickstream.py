@@ -1,0 +1,184 @@
+"""Events of users who come back, in sessions, through a funnel of known step probabilities."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from cxlib._checks import ParameterError, check_number
+from cxlib.simulate._draws import (
+    Floats,
+    Ints,
+    Period,
+    check_count,
+    check_positive,
+    generator,
+    labels,
+    pick,
+)
+
+STEPS = ("view", "cart", "checkout", "purchase")
+NOISE = ("search", "view_list", "help")
+COUNTRIES = {"GB": 0.55, "DE": 0.18, "IL": 0.12, "FR": 0.08, "US": 0.07}
+DEVICES = {"mobile": 0.6, "desktop": 0.35, "tablet": 0.05}
+STEP_SECONDS = 120.0  # mean pause between two steps
+LONGEST_STEP = 1_800  # a session ends after half an hour of silence
+LEAD_SECONDS = 3_600  # a stray last step comes this long before the first session
+
+
+def events(
+    n_users: int,
+    *,
+    start: str | dt.date,
+    as_of: str | dt.date,
+    seed: int,
+    steps: Sequence[str] = STEPS,
+    step_probabilities: Sequence[float] = (0.30, 0.55, 0.70),
+    sessions_per_user: float = 1.6,
+    noise_per_session: float = 1.0,
+    stray_share: float = 0.01,
+    countries: Mapping[str, float] = COUNTRIES,
+    devices: Mapping[str, float] = DEVICES,
+) -> pd.DataFrame:
+    """Simulate an event log with a known funnel.
+
+    Parameters
+    ----------
+    n_users : int
+        Users; each has at least one session, and each session starts at the first step.
+    start, as_of : str or date
+        First and last observed day, both included; no session is cut off by either.
+    seed : int
+        The same seed makes the same events.
+    steps : sequence of str, default view, cart, checkout, purchase
+        Names of the funnel's steps, in order.
+    step_probabilities : sequence of float, default 0.30, 0.55, 0.70
+        Within a session, the probability of each later step, given the step before it.
+    sessions_per_user : float, default 1.6
+        Mean number of sessions: one, and a Poisson number of further ones.
+    noise_per_session : float, default 1.0
+        Mean number of events that belong to no step: search, view_list, help.
+    stray_share : float in [0, 1], default 0.01
+        Share of users whose log opens with the last step, an hour before their first session,
+        as an e-mailed receipt does. It begins no funnel and must count in none.
+    countries, devices : dict of str to float
+        Names and their shares, of users and of sessions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per event, in order of time: ``user_id``, ``event``, ``occurred_at`` (shop's clock,
+        to the second), ``session_id``, ``event_id``, ``country`` (one for each user), ``device``
+        (one for each session). The pause between two steps is 2 minutes in the mean and
+        half an hour at most.
+
+    Raises
+    ------
+    ParameterError
+        A number is out of range, there is not one probability for each later step, or the
+        period is shorter than a session can be.
+
+    Notes
+    -----
+    With Q_k the product of the first k - 1 probabilities and m further sessions in the
+    mean, a user's deepest session reaches step k with probability
+    1 - (1 - Q_k) exp(-m Q_k): the Poisson mixture of independent attempts. This is the funnel's
+    truth within any window that is as long as a session.
+
+    Examples
+    --------
+    >>> import cxlib as cx
+    >>> frame = cx.simulate.events(50, start="2024-05-01", as_of="2024-05-31", seed=1)
+    >>> frame.columns.tolist()
+    ['user_id', 'event', 'occurred_at', 'session_id', 'event_id', 'country', 'device']
+    """
+    n = check_count("n_users", n_users)
+    period = Period.check(start, as_of)
+    passes = _check_steps(steps, step_probabilities)
+    check_number("sessions_per_user", sessions_per_user, 1)
+    check_number("noise_per_session", noise_per_session, 0)
+    check_number("stray_share", stray_share, 0, 1)
+    check_positive(**{f"countries[{name!r}]": share for name, share in countries.items()})
+    check_positive(**{f"devices[{name!r}]": share for name, share in devices.items()})
+    longest = LONGEST_STEP * len(steps)
+    if period.seconds <= longest + LEAD_SECONDS:
+        raise ParameterError(
+            f"the period of {period.days} days is too short for {len(steps)} steps"
+        )
+
+    rng = generator(seed)
+    user = np.repeat(np.arange(n, dtype=np.int64), 1 + rng.poisson(sessions_per_user - 1, n))
+    opened = rng.integers(LEAD_SECONDS, period.seconds - longest, size=len(user))
+    parts = [
+        _funnel(rng, opened, passes),
+        _noise(rng, opened, noise_per_session, len(steps)),
+        _strays(rng, user, opened, stray_share, n, len(steps)),
+    ]
+    session, event, seconds = (np.concatenate(column) for column in zip(*parts, strict=True))
+    by_time = np.argsort(seconds * len(user) + session, kind="stable")
+    session, event, seconds = session[by_time], event[by_time], seconds[by_time]
+    country = pick(rng, [*countries.values()], n)
+    device = pick(rng, [*devices.values()], len(user))
+    return pd.DataFrame(
+        {
+            "user_id": labels("u", n).take(user[session]).array,
+            "event": _text([*steps, *NOISE]).take(event).array,
+            "occurred_at": period.stamps(seconds),
+            "session_id": labels("s", len(user)).take(session).array,
+            "event_id": labels("e", len(event)),
+            "country": _text(countries).take(country[user[session]]).array,
+            "device": _text(devices).take(device[session]).array,
+        }
+    )
+
+
+def _check_steps(steps: Sequence[str], probabilities: Sequence[float]) -> Floats:
+    if len(steps) < 2 or len(set(steps)) < len(steps) or set(steps) & set(NOISE):
+        raise ParameterError(
+            f"steps={list(steps)!r} must be two or more different names, none of {', '.join(NOISE)}"
+        )
+    if len(probabilities) != len(steps) - 1:
+        raise ParameterError(
+            f"step_probabilities has {len(probabilities)} values for {len(steps)} steps; give one for "
+            "each step after the first"
+        )
+    for place, value in enumerate(probabilities):
+        check_number(f"step_probabilities[{place}]", value, 0, 1)
+    return np.asarray(probabilities, float)
+
+
+def _text(names: Iterable[str]) -> pd.Series:
+    return pd.Series(list(names), dtype="str")
+
+
+def _funnel(rng: np.random.Generator, opened: Ints, passes: Floats) -> tuple[Ints, Ints, Ints]:
+    """Return session, step and second of each session's way down."""
+    size = (len(opened), len(passes))
+    reached = np.logical_and.accumulate(rng.random(size) < passes, axis=1)
+    pauses = 1 + rng.standard_exponential(size) * STEP_SECONDS
+    pauses = np.minimum(pauses, LONGEST_STEP).astype(np.int64)
+    reached = np.column_stack([np.ones(len(opened), bool), reached])
+    seconds = opened[:, None] + np.column_stack([np.zeros_like(opened), pauses.cumsum(axis=1)])
+    session, step = np.nonzero(reached)
+    return session, step, seconds[reached]
+
+
+def _noise(
+    rng: np.random.Generator, opened: Ints, per_session: float, n_steps: int
+) -> tuple[Ints, Ints, Ints]:
+    session = np.repeat(np.arange(len(opened)), rng.poisson(per_session, len(opened)))
+    seconds = opened[session] + rng.integers(LONGEST_STEP, size=len(session))
+    return session, n_steps + rng.integers(len(NOISE), size=len(session)), seconds
+
+
+def _strays(
+    rng: np.random.Generator, user: Ints, opened: Ints, share: float, n: int, n_steps: int
+) -> tuple[Ints, Ints, Ints]:
+    """Return a lone last step, an hour before the first session, of a share of the users."""
+    by_time = np.lexsort((opened, user))
+    first = by_time[np.searchsorted(user, np.arange(n))]
+    first = first[rng.random(n) < share]
+    return first, np.full(len(first), n_steps - 1), opened[first] - LEAD_SECONDS
