@@ -21,6 +21,7 @@ _HOMES = {
     ),
     "retention": ("retention", "retention_curve"),
     "funnel": ("funnel", "cart_abandonment"),
+    "segments": ("rfm", "segment_sizes"),
     "experiment": ("experiment", "Conversion", "Mean"),
     "ltv": ("fit_ltv",),
     "headline": ("headline",),

@@ -80,7 +80,7 @@ def _claim(
     reached = claimed.filter(
         (claimed["is_candidate"] == 1) & (claimed["at"] <= claimed["at_1"] + window)
     )
-    return reached.drop("is_candidate").mutate(**{f"at_{k + 1}": reached["at"]})
+    return reached.select("user_id", "at", *extra, *times, **{f"at_{k + 1}": reached["at"]})
 
 
 def _stay(level: ir.Table, steps: list[str], k: int) -> ir.Table:
