@@ -1,0 +1,138 @@
+"""The ``cx`` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cxlib._checks import CxError, ParameterError
+
+if TYPE_CHECKING:
+    from cxlib.report.check import ReadyPlan
+    from cxlib.report.runner import Result
+
+FAILED, REFUSED, FAULT = 1, 2, 70
+"""Exit codes: a report failed; the plan or its input cannot be used; the workbench is at fault."""
+
+
+class _Told(click.Group):
+    """Tells every error in words and ends with its exit code; no traceback unless asked."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except CxError as error:
+            if "--debug" in sys.argv:
+                raise
+            click.echo(f"cx: {error}", err=True)
+            ctx.exit(REFUSED)
+        except Exception as error:
+            if "--debug" in sys.argv:
+                raise
+            reason = (str(error).strip().splitlines() or ["no message"])[0]
+            click.echo(
+                f"cx: {type(error).__name__}: {reason}\nThis is a fault of the workbench, not of "
+                "your plan; run again with --debug to see where.",
+                err=True,
+            )
+            ctx.exit(FAULT)
+
+
+@click.group(cls=_Told, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cxlib", prog_name="cx")
+def main() -> None:
+    """Analyses of customer behaviour, run as reports."""
+
+
+@main.command()
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--set", "sets", metavar="NAME=VALUE", multiple=True, help="Override a default.")
+@click.option("--as-of", metavar="DATE", help="The last observed day; short for --set as_of=DATE.")
+@click.option("--only", metavar="REPORT", multiple=True, help="Run this report alone; repeatable.")
+@click.option("--jobs", type=click.IntRange(1), help="Reports at once; one for each core.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of runs; reports/runs.")
+@click.option("--dry-run", is_flag=True, help="Check the plan and say what would run.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def run(
+    plan: Path,
+    sets: Sequence[str],
+    as_of: str | None,
+    only: Sequence[str],
+    jobs: int | None,
+    output: Path | None,
+    dry_run: bool,
+    debug: bool,
+) -> None:
+    """Run the notebooks of PLAN and publish their pages.
+
+    Exit code 0: all are published. 1: a report failed, the others are published.
+    2: the plan, a parameter or the input cannot be used, and nothing was published.
+    """
+    from cxlib.report.check import prepare
+
+    given = dict(_pair(text) for text in sets)
+    ready = prepare(plan, given | ({"as_of": as_of} if as_of is not None else {}), only)
+    if dry_run:
+        _describe(ready)
+    else:
+        _publish(ready, output or ready.root / "reports" / "runs", jobs or _cores())
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name.isidentifier():
+        raise ParameterError(f"--set {text!r}: write a name, = and a value: --set period=week")
+    return name, value
+
+
+def _cores() -> int:
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def _describe(ready: ReadyPlan) -> None:
+    click.echo(
+        f"{ready.title}, as of {ready.as_of}: would run {len(ready.jobs)} of {len(ready.names)} reports"
+    )
+    for job in ready.jobs:
+        values = ", ".join(f"{name}={value!r}" for name, value in job.parameters.items())
+        click.echo(f"  {job.name}: {job.notebook.name}({values})")
+
+
+def _publish(ready: ReadyPlan, output: Path, workers: int) -> None:
+    from tqdm import tqdm
+
+    from cxlib.report.publish import publish
+
+    terminal = sys.stderr.isatty()
+    with tqdm(total=len(ready.jobs), unit="report", disable=not terminal, leave=False) as bar:
+
+        def tell(result: Result) -> None:
+            bar.write(_line(result), file=sys.stderr)
+            bar.update()
+
+        index, record = publish(ready, output, workers, tell)
+    here = os.path.relpath(index)
+    click.echo(index if here.startswith("..") else here)
+    names = {job.name for job in ready.jobs}
+    if any(r["name"] in names and r["status"] != "succeeded" for r in record["reports"]):
+        click.get_current_context().exit(FAILED)
+
+
+def _line(result: Result) -> str:
+    line = f"{result.status:<10} {result.name}  {result.duration_seconds:.1f} s"
+    if result.error is None:
+        return line
+    cell = f" in cell [{result.error['cell']}]" if result.error["cell"] else ""
+    return f"{line}  {result.error['name']}{cell}: {result.error['message']}"
+
+
+if __name__ == "__main__":
+    main()

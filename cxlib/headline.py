@@ -1,0 +1,175 @@
+"""The few numbers a report is remembered by: cards on the page, lines in the run's record."""
+
+from __future__ import annotations
+
+import html
+import math
+import numbers
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cxlib._checks import ParameterError, check_choice
+
+HEADLINE_MIME = "application/vnd.cx.headline+json"
+"""Carries a `Headline` in a notebook's output, from where the report collects it."""
+
+LOSSES_MIME = "application/vnd.cx.losses+json"
+"""Carries the account of a cleaning: ``table``, ``raw_rows``, ``kept_rows``, ``raw_revenue``,
+``kept_revenue`` and ``rules`` (a list of the rows of ``Cleaned.losses``)."""
+
+UNITS = ("share", "change", "count", "money", "days", "seconds", "number")
+SIGNS = {"GBP": "£", "EUR": "€", "USD": "$", "ILS": "₪", "JPY": "¥", "INR": "₹"}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number with its unit and, where there is one, its interval.
+
+    Attributes
+    ----------
+    name : str
+        What the number is, in words.
+    value, low, high : float
+        The number and the ends of its 95 % interval (None where it has none).
+    unit : str
+        How it is written: see `headline`.
+    currency : str or None
+        ISO code, for money.
+    """
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    unit: str = "number"
+    currency: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The value as people read it: ``31.2%``, ``£12,345``, ``14 days``."""
+        return self._write(self.value)
+
+    @property
+    def interval(self) -> str:
+        """The interval as people read it, or nothing."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self._write(self.low)} to {self._write(self.high)}"
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.text}" + (f" ({self.interval})" if self.interval else "")
+
+    def _repr_html_(self) -> str:
+        interval = (
+            f'<div style="opacity:.75">95% interval {html.escape(self.interval)}</div>'
+            if self.interval
+            else ""
+        )
+        return (
+            '<div style="display:inline-block;min-width:11em;margin:4px 0;padding:10px 16px;'
+            'border:1px solid rgba(128,128,128,.4);border-radius:8px">'
+            f"<div>{html.escape(self.name)}</div>"
+            f'<div style="font-size:1.7em;font-weight:600">{html.escape(self.text)}</div>'
+            f"{interval}</div>"
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {
+            "text/plain": repr(self),
+            "text/html": self._repr_html_(),
+            HEADLINE_MIME: asdict(self),
+        }
+
+    def _write(self, value: float) -> str:
+        if self.unit in ("share", "change"):
+            digits = 2 if 0 < abs(value) < 0.01 else 1
+            sign = "+" if self.unit == "change" else ""
+            return f"{100 * value:{sign},.{digits}f}%"
+        if self.unit == "count":
+            return f"{value:,.0f}"
+        if self.unit == "money":
+            amount = f"{abs(value):,.{0 if abs(value) >= 1000 else 2}f}"
+            before = SIGNS.get(self.currency or "", f"{self.currency} " if self.currency else "")
+            return f"{'-' if value < 0 else ''}{before}{amount}"
+        plain = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        if self.unit == "number":
+            return plain
+        return f"{plain} {self.unit.removesuffix('s') if plain == '1' else self.unit}"
+
+
+def headline(
+    name: str,
+    value: float,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    unit: str = "number",
+    currency: str | None = None,
+) -> Headline:
+    """Name a number that a report is remembered by.
+
+    Shown in a notebook it is a card; a published report gathers its cards at the top, and
+    ``run.json`` keeps the numbers. Jupyter shows a cell's last expression: to show several
+    from one cell write ``display(cx.headline(...), cx.headline(...))``.
+
+    Parameters
+    ----------
+    name : str
+        What the number is, in a reader's words.
+    value : float
+        The number itself, finite and unrounded.
+    low, high : float, optional
+        The ends of its 95 % interval, both or neither.
+    unit : {"share", "change", "count", "money", "days", "seconds", "number"}
+        ``share`` is a fraction from 0 to 1 and ``change`` a signed fraction; both are written
+        as percentages.
+    currency : str, optional
+        ISO code of ``money``, such as ``"GBP"``.
+
+    Returns
+    -------
+    Headline
+        The number with its words; unrounded in ``.value``, rounded in ``.text``.
+
+    Raises
+    ------
+    ParameterError
+        A number is not finite, the interval does not hold the value, or the unit is unknown.
+
+    Examples
+    --------
+    >>> import cxlib as cx
+    >>> cx.headline("month-1 retention", 0.312, 0.299, 0.324, unit="share")
+    month-1 retention: 31.2% (29.9% to 32.4%)
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ParameterError(f"name={name!r}: a headline needs words that say what the number is")
+    check_choice("unit", unit, UNITS)
+    value = _finite(name, "value", value)
+    if (low is None) != (high is None):
+        raise ParameterError(f"headline {name!r}: give both low and high, or neither")
+    if low is not None and high is not None:
+        low, high = _finite(name, "low", low), _finite(name, "high", high)
+        slack = 1e-12 * max(1.0, abs(value))  # an interval may miss its own edge by rounding
+        if not low - slack <= value <= high + slack:
+            raise ParameterError(
+                f"headline {name!r}: value {value:g} lies outside its interval {low:g} to {high:g}"
+            )
+    if unit == "share" and not 0 <= value <= 1:
+        raise ParameterError(
+            f"headline {name!r}: {value:g} is no share; give a fraction from 0 to 1, or "
+            "unit='change' for a signed one"
+        )
+    if currency is not None and (unit != "money" or not re.fullmatch("[A-Z]{3}", currency)):
+        raise ParameterError(
+            f"headline {name!r}: currency={currency!r} must be an ISO code such as 'GBP', with unit='money'"
+        )
+    return Headline(name.strip(), value, low, high, unit, currency)
+
+
+def _finite(name: str, what: str, value: Any) -> float:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise ParameterError(f"headline {name!r}: {what}={value!r} is not a finite number")
+    return float(value)

@@ -1,0 +1,1 @@
+"""Plans of notebooks become published pages: check, run, render, publish."""

@@ -1,0 +1,232 @@
+"""A plan held against its notebooks and its data, whole, before anything runs."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import itertools
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cxlib._checks import CxError, PlanError, check_date, listed, suggest
+from cxlib.report.inputs import is_source, readings
+from cxlib.report.parameters import Declared, Text, declared
+from cxlib.report.plan import Plan, Report, find_root, plan_error, read_plan
+
+
+@dataclass(frozen=True)
+class Job:
+    """One report to make: a notebook with typed parameters.
+
+    Attributes
+    ----------
+    name : str
+        The page's file name without its ending; unique in the plan.
+    notebook : Path
+        The notebook to run.
+    given : dict
+        What goes into the notebook, typed.
+    parameters : dict
+        All that the notebook will have: its own defaults, and over them ``given``.
+    sweep : dict
+        The part that ``for_each`` gave: what sets this page apart from its siblings.
+    """
+
+    name: str
+    notebook: Path
+    given: dict[str, Any]
+    parameters: dict[str, Any]
+    sweep: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The parameters that name tables."""
+        return {name: value for name, value in self.parameters.items() if is_source(name) and value}
+
+
+@dataclass(frozen=True)
+class ReadyPlan:
+    """A plan that was checked whole.
+
+    ``root`` is the folder that holds ``notebooks/``; ``names`` are the plan's reports in
+    order, of which ``jobs`` are to run.
+    """
+
+    name: str
+    title: str
+    as_of: dt.date
+    root: Path
+    jobs: tuple[Job, ...]
+    names: tuple[str, ...]
+
+
+def prepare(
+    path: str | Path, sets: Mapping[str, str] | None = None, only: Sequence[str] = ()
+) -> ReadyPlan:
+    """Read a plan and check all of it: notebooks, parameters, types, sources.
+
+    Parameters
+    ----------
+    path : path
+        A YAML file; ``notebooks/`` lies beside it or in a folder above it. Its sources are
+        relative to that folder.
+    sets : dict, optional
+        Values over the plan's ``defaults`` (a report's own parameters stay); sources among
+        them are relative to where the user is.
+    only : list of str, optional
+        Names of notebooks or reports to keep.
+
+    Returns
+    -------
+    ReadyPlan
+        One job for each report, its parameters typed.
+
+    Raises
+    ------
+    PlanError
+        Everything that is wrong with the plan, in one list.
+    """
+    path = Path(path)
+    plan, root = read_plan(path), find_root(path)
+    check = _Check(plan, root, {n: _from_root(n, v, root) for n, v in (sets or {}).items()})
+    every = check.jobs()
+    jobs = [job for job in every if not only or {job.name, job.notebook.stem} & set(only)]
+    check.names(only)
+    as_of = check.as_of(jobs)
+    check.sources(jobs)
+    if check.mistakes:
+        raise plan_error(path, check.mistakes)
+    names = tuple(job.name for job in every)
+    return ReadyPlan(path.stem, plan.title or path.stem, as_of, root, tuple(jobs), names)
+
+
+def _from_root(name: str, value: str, root: Path) -> str:
+    """Turn a source that the user wrote from where they stand into one seen from ``root``."""
+    scheme, sign, address = value.rpartition("://")
+    here = Path.cwd()
+    if not is_source(name) or scheme not in ("", "duckdb") or "$" in value or here == root:
+        return value
+    return value if os.path.isabs(address) else scheme + sign + os.path.relpath(address, root)
+
+
+class _Check:
+    """Goes through a plan and gathers what is wrong with it."""
+
+    def __init__(self, plan: Plan, root: Path, sets: Mapping[str, str]) -> None:
+        self.plan, self.root, self.sets = plan, root, sets
+        self.defaults: dict[str, Text] = {**plan.defaults, **sets}
+        self.mistakes: list[str] = []
+        self.taken: set[str] = {"index"}
+        self.notebooks: dict[str, Declared] = {}
+        for report in plan.reports:
+            with self.noting(report.notebook):
+                self.notebooks[report.notebook] = declared(self.find(report.notebook))
+
+    @contextlib.contextmanager
+    def noting(self, where: str) -> Iterator[None]:
+        """Turn an error into a line of the list, once."""
+        try:
+            yield
+        except CxError as error:
+            line = f"{where}: {error}"
+            if line not in self.mistakes:
+                self.mistakes.append(line)
+
+    def find(self, notebook: str) -> Path:
+        folder = self.root / "notebooks"
+        path = folder / f"{notebook.removesuffix('.ipynb')}.ipynb"
+        if path.is_file():
+            return path
+        known = sorted(file.stem for file in folder.glob("*.ipynb"))
+        hint = suggest(notebook, known)
+        raise PlanError(f"unknown notebook; notebooks/ has {listed(known)}.{hint}")
+
+    def jobs(self) -> list[Job]:
+        """Return a job for each report and each set of values that it sweeps over."""
+        return [
+            self.job(report, sweep)
+            for report in self.plan.reports
+            if report.notebook in self.notebooks
+            for sweep in report.sweeps()
+        ]
+
+    def job(self, report: Report, sweep: dict[str, Text]) -> Job:
+        notebook = self.notebooks[report.notebook]
+        own = {**report.parameters, **sweep}
+        shared = {name: text for name, text in self.defaults.items() if name in notebook.parameters}
+        given: dict[str, Any] = {}
+        for name, text in {**shared, **own}.items():
+            where = report.notebook if name in own else self.said_in(name)
+            with self.noting(where):
+                given[name] = notebook[name].convert(text)
+        parameters = dict(given)
+        for name in [name for name in notebook.parameters if name not in {**shared, **own}]:
+            with self.noting(report.notebook):
+                parameters[name] = notebook[name].checked_default()
+        ordered = {name: parameters[name] for name in notebook.parameters if name in parameters}
+        swept = {name: given[name] for name in sweep if name in given}
+        return Job(self.page_name(report.notebook, sweep), notebook.path, given, ordered, swept)
+
+    def said_in(self, name: str) -> str:
+        return "--set" if name in self.sets else "defaults"
+
+    def page_name(self, notebook: str, sweep: Mapping[str, Text]) -> str:
+        """Return a file name of its own, the swept values in it: ``04_funnel-gb``."""
+        words = [notebook.removesuffix(".ipynb"), *(str(value) for value in sweep.values())]
+        base = "-".join(re.sub(r"\W+", "-", word).strip("-").lower()[:60] or "x" for word in words)
+        numbered = (f"{base}-{number}" for number in itertools.count(2))
+        name = next(name for name in itertools.chain([base], numbered) if name not in self.taken)
+        self.taken.add(name)
+        return name
+
+    def names(self, only: Sequence[str]) -> None:
+        """Note defaults that reach no notebook, and reports asked for that are not there."""
+        known = {name for notebook in self.notebooks.values() for name in notebook.parameters}
+        reached = {
+            name
+            for report in self.plan.reports
+            if report.notebook in self.notebooks
+            for name in self.notebooks[report.notebook].parameters
+            if name not in report.parameters and name not in report.for_each
+        }
+        for name in [name for name in self.defaults if name != "as_of"]:
+            where = self.said_in(name)
+            if name not in known:
+                hint = suggest(name, known)
+                self.mistakes.append(f"{where}: no notebook of the plan declares {name!r}.{hint}")
+            elif name in self.sets and name not in reached:
+                self.mistakes.append(
+                    f"--set: {name!r} has no effect; each report that knows it gives its own value"
+                )
+        reports = self.taken - {"index"} | {path.path.stem for path in self.notebooks.values()}
+        for name in [name for name in only if name not in reports]:
+            hint = suggest(name, reports)
+            self.mistakes.append(f"--only: the plan has no report {name!r}.{hint}")
+
+    def as_of(self, jobs: Sequence[Job]) -> dt.date:
+        """Return the day that names the run's folder: the plan's, or its reports' latest."""
+        with self.noting(self.said_in("as_of")):
+            if "as_of" in self.defaults:
+                return check_date("as_of", str(self.defaults["as_of"]))
+            days = [job.parameters["as_of"] for job in jobs if job.parameters.get("as_of")]
+            if days:
+                return max(check_date("as_of", day) for day in days)
+            if jobs:
+                raise PlanError("as_of is missing: the last observed day, YYYY-MM-DD, names a run")
+        return dt.date.min
+
+    def sources(self, jobs: Sequence[Job]) -> None:
+        """Open each source, and clean it as its notebooks will, once for all reports."""
+        code = {notebook.path: notebook.code for notebook in self.notebooks.values()}
+        found = (
+            reading for job in jobs for reading in readings(code[job.notebook], job.parameters)
+        )
+        distinct = {repr(reading): reading for reading in found}
+        with contextlib.chdir(self.root):
+            for reading in distinct.values():
+                with self.noting("sources"):
+                    reading.check()

@@ -1,0 +1,136 @@
+"""What a notebook will read: opened and cleaned once before anything runs, and fingerprinted."""
+
+from __future__ import annotations
+
+import ast
+import glob
+import hashlib
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxlib import clean, sources
+from cxlib._checks import DataError
+from cxlib.tables import CONTRACTS
+
+BIG = 512 * 1024**2
+"""Bytes above which a file is known by path, size and time of change, not by its contents."""
+
+
+def is_source(name: str) -> bool:
+    """Say whether a parameter of that name names a table: ``source``, ``exposures_source``."""
+    return name == "source" or name.endswith("_source")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One ``cx.read(...)`` of a source, and the ``cx.clean_<table>(...)`` that it goes through."""
+
+    source: str
+    read: tuple[tuple[str, Any], ...] = ()
+    table: str = ""
+    cleaning: tuple[tuple[str, Any], ...] = ()
+
+    def check(self) -> None:
+        """Open the source, and clean it as the notebook will; raise the `CxError` it would meet.
+
+        How much may be lost is left to the notebook: a report on bad data may want it all.
+        """
+        raw = sources.read(self.source, **dict(self.read))
+        if raw.table.limit(1).count().execute() == 0:
+            raise DataError(f"source {self.source!r} has no rows")
+        if not self.table:
+            return
+        cleaner, contract = getattr(clean, f"clean_{self.table}"), CONTRACTS[self.table]
+        kept = cleaner(raw, **{**dict(self.cleaning), "max_loss": 1.0}).table
+        if kept[contract.who].nunique().execute() < 2:
+            raise DataError(
+                f"{self.table}: source {self.source!r} holds one {contract.who} only; "
+                "there is nobody to compare"
+            )
+
+
+def readings(code: ast.Module, parameters: Mapping[str, Any]) -> Iterator[Reading]:
+    """Find what code reads from its source parameters, as far as its text alone tells.
+
+    A call whose arguments are neither literals nor parameters is opened but not cleaned.
+    """
+    opened: dict[str, Reading] = {
+        name: Reading(value) for name, value in parameters.items() if is_source(name) and value
+    }
+    named = dict(opened)
+    for node in ast.walk(code):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            reading = _reading(node.value, named, parameters)
+            if reading is not None:
+                named[node.targets[0].id] = reading
+    calls = [node for node in ast.walk(code) if isinstance(node, ast.Call)]
+    found = [reading for node in calls if (reading := _reading(node, named, parameters))]
+    cleaned = {reading.source for reading in found if reading.table}
+    yield from (reading for reading in found if reading.table)
+    rest = [*found, *opened.values()]
+    yield from (reading for reading in rest if reading.source not in cleaned)
+
+
+def _reading(
+    node: ast.AST, named: Mapping[str, Reading], parameters: Mapping[str, Any]
+) -> Reading | None:
+    if isinstance(node, ast.Name):
+        return named.get(node.id)
+    if not isinstance(node, ast.Call) or not node.args:
+        return None
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    table = name.removeprefix("clean_")
+    inner = _reading(node.args[0], named, parameters)
+    if inner is None or (name != "read" and table not in CONTRACTS):
+        return None
+    function = sources.read if name == "read" else getattr(clean, name)
+    try:
+        given = inspect.signature(function).bind(
+            None,
+            *(_value(argument, parameters) for argument in node.args[1:]),
+            **{word.arg or "": _value(word.value, parameters) for word in node.keywords},
+        )
+    except (TypeError, ValueError):
+        return inner
+    arguments = tuple(list(given.arguments.items())[1:])
+    if name == "read":
+        return Reading(inner.source, read=arguments)
+    return Reading(inner.source, inner.read, table, arguments)
+
+
+def _value(node: ast.expr, parameters: Mapping[str, Any]) -> Any:
+    if isinstance(node, ast.Name) and node.id in parameters:
+        return parameters[node.id]
+    return ast.literal_eval(node)
+
+
+def fingerprint(source: str) -> dict[str, Any]:
+    """Return what identifies the contents of a source: ``{source, method, value, bytes}``.
+
+    ``method`` is ``sha256`` (of the contents; of the list of digests for several files),
+    ``path, size and time`` for files above `BIG`, or ``none`` for what is no file here.
+    """
+    path = source.removeprefix("duckdb://").partition("::")[0]
+    files = sorted(Path(name) for name in glob.glob(path)) or [Path(path)]
+    if "$" in source or not all(file.is_file() for file in files):
+        return {"source": source, "method": "none", "value": None, "bytes": None}
+    size = sum(file.stat().st_size for file in files)
+    if size > BIG:
+        method, marks = "path, size and time", [_stamp(file) for file in files]
+    else:
+        method, marks = "sha256", [_digest(file) for file in files]
+    value = marks[0] if len(marks) == 1 else hashlib.sha256("\n".join(marks).encode()).hexdigest()
+    return {"source": source, "method": method, "value": value, "bytes": size}
+
+
+def _stamp(file: Path) -> str:
+    known = file.stat()
+    return hashlib.sha256(f"{file}|{known.st_size}|{known.st_mtime_ns}".encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,185 @@
+"""HTML that a notebook made, turned into HTML that a page may hold: safe, and readable aloud."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bleach.css_sanitizer import CSSSanitizer
+from bleach.sanitizer import Cleaner
+from bs4 import BeautifulSoup, Tag
+from markupsafe import Markup
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+DROPPED = [
+    "script",
+    "style",
+    "svg",
+    "math",
+    "iframe",
+    "object",
+    "embed",
+    "template",
+    "noscript",
+    "head",
+    "title",
+    "form",
+    "input",
+    "button",
+    "textarea",
+    "select",
+    "link",
+    "meta",
+    "base",
+    "audio",
+    "video",
+    "canvas",
+]
+"""Elements that go with all they hold; the cleaner would leave their text behind."""
+
+TAGS = [
+    "a",
+    "abbr",
+    "b",
+    "blockquote",
+    "br",
+    "caption",
+    "code",
+    "col",
+    "colgroup",
+    "dd",
+    "del",
+    "details",
+    "div",
+    "dl",
+    "dt",
+    "em",
+    "figcaption",
+    "figure",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "i",
+    "img",
+    "ins",
+    "kbd",
+    "li",
+    "mark",
+    "ol",
+    "p",
+    "pre",
+    "q",
+    "s",
+    "samp",
+    "small",
+    "span",
+    "strong",
+    "sub",
+    "summary",
+    "sup",
+    "table",
+    "tbody",
+    "td",
+    "tfoot",
+    "th",
+    "thead",
+    "tr",
+    "u",
+    "ul",
+]
+STYLES = ["text-align", "font-weight", "font-style", "white-space"]
+"""No colours: they would not follow the page from light to dark."""
+
+CLASSES = {"num", "scroll", "lost"}
+PLAIN = ("alt", "colspan", "dir", "lang", "open", "role", "rowspan", "scope", "tabindex", "title")
+PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+")
+NUMBER = re.compile(r"[-+−]?[£€$₪¥]?\s?[\d,.]*\d\s?(e[-+]?\d+)?(%|[kmx×]|bn)?")
+NULLS = ("NaN", "NaT", "<NA>")
+
+
+def _allowed(tag: str, name: str, value: str) -> bool:
+    """Say whether an attribute stays; nothing stays that loads, links out or runs."""
+    if name == "class":
+        return value in CLASSES
+    if name == "href":
+        return tag == "a" and value.startswith("#")
+    if name == "src":
+        return tag == "img" and PICTURE.fullmatch(value) is not None
+    return name in PLAIN or name in ("style", "aria-label") or (name == "id" and tag[0] == "h")
+
+
+_CLEANER = Cleaner(
+    tags=TAGS,
+    attributes=_allowed,
+    protocols=["data"],
+    strip=True,
+    strip_comments=True,
+    css_sanitizer=CSSSanitizer(allowed_css_properties=STYLES),
+)
+
+
+def safe(html: str, label: str = "") -> Markup:
+    """Return markup with nothing in it that runs, loads or leads away.
+
+    ``label`` names its tables for readers who hear the page.
+    """
+    soup = BeautifulSoup(html, "html.parser")
+    for element in soup.find_all(DROPPED):
+        element.decompose()
+    for heading in soup.find_all("h1"):
+        heading.name = "h2"
+    for table in soup.find_all("table"):
+        _dress(soup, table, label)
+    for image in soup.find_all("img"):
+        if not PICTURE.fullmatch(str(image.get("src", ""))):
+            image.replace_with(str(image.get("alt", "")))
+    return Markup(_CLEANER.clean(str(soup)))
+
+
+def _dress(soup: BeautifulSoup, table: Tag, label: str) -> None:
+    """Give a table header cells with scope, numbers that align, and room to scroll."""
+    for cell in table.find_all(["th", "td"]):
+        words = cell.get_text(strip=True)
+        cell["dir"] = "auto"
+        if cell.name == "th" and not words:
+            cell.name = "td"
+        elif cell.name == "th":
+            in_head = cell.find_parent("thead") is not None
+            group = "group" if str(cell.get("colspan", "1")) != "1" else ""
+            cell["scope"] = f"col{group}" if in_head else "row"
+        elif words in NULLS:
+            cell.string, cell["class"], cell["title"] = "–", "num", "no value"
+        elif NUMBER.fullmatch(words):
+            cell["class"] = "num"
+    _align_heads(table)
+    named = f"Table: {label}" if label else "Table"
+    box = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": named}
+    table.wrap(soup.new_tag("div", attrs=box))
+
+
+def _align_heads(table: Tag) -> None:
+    """Set the heading of a column of numbers over its numbers."""
+    rows = [row.find_all(["th", "td"], recursive=False) for row in table.select("tbody tr")]
+    for head in table.select("thead tr"):
+        cells = head.find_all(["th", "td"], recursive=False)
+        for place, cell in enumerate(cells):
+            column = [row[place] for row in rows if len(row) == len(cells)]
+            if column and all(below.get("class") == "num" for below in column):
+                cell["class"] = "num"
+
+
+def prose(cell: Mapping[str, Any]) -> Markup:
+    """Return a Markdown cell as safe HTML."""
+    renderer = IPythonRenderer(
+        escape=False, attachments=cell.get("attachments", {}), exclude_anchor_links=True
+    )
+    return safe(MarkdownWithMath(renderer=renderer).render(cell["source"]))
+
+
+def words(html: str) -> str:
+    """Return the text of some HTML, on one line."""
+    return " ".join(BeautifulSoup(html, "html.parser").get_text(" ").split())

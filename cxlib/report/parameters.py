@@ -1,0 +1,184 @@
+"""What a notebook's parameter cell declares, and text from a plan turned into those types."""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Optional, Union, get_args, get_origin
+
+import nbformat
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from cxlib._checks import (
+    ParameterError,
+    PlanError,
+    check_choice,
+    check_date,
+    check_timezone,
+    suggest,
+)
+from cxlib.sources import load_preset
+
+Text = str | list[str]
+"""A value as a plan or the command line gives it, before it has a type."""
+
+TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "None": None}
+ANNOTATIONS: dict[str, Any] = {**TYPES, "Literal": Literal, "Optional": Optional, "Union": Union}
+NOTHING = ("", "null", "~", "None")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of a parameter cell: ``horizon_days: int = 365``."""
+
+    name: str
+    annotation: str
+    type: Any
+    default: Any = None
+    required: bool = False
+
+    def convert(self, value: Text) -> Any:
+        """Return text from a plan or the command line in the type that the cell declares."""
+        known = TypeAdapter(self.type, config=ConfigDict(allow_inf_nan=False))
+        try:
+            result = known.validate_python(self._from_text(value))
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise ParameterError(
+                f"{self.name}={value!r} is no {self.annotation}: {reason}"
+            ) from None
+        self._keep_promise(result)
+        return result
+
+    def checked_default(self) -> Any:
+        """Return the notebook's own value, for a plan that gives none."""
+        if self.required:
+            raise PlanError(f"parameter {self.name!r} has no default; give it a value")
+        self._keep_promise(self.default)
+        return self.default
+
+    def _keep_promise(self, value: Any) -> None:
+        if value is not None and self.name in PROMISES:
+            PROMISES[self.name](value)
+
+    def _from_text(self, value: Text) -> Any:
+        options = _options(self.type)
+        if isinstance(value, str):
+            if type(None) in options and value in NOTHING:
+                return None
+            if any(get_origin(option) is list for option in options):
+                return split(value)
+        for option in options:
+            if get_origin(option) is Literal:
+                choices = {str(choice): choice for choice in get_args(option)}
+                return choices[check_choice(self.name, str(value), choices)]
+        return value
+
+
+# what a name promises beyond its type
+PROMISES: dict[str, Callable[[Any], Any]] = {
+    "as_of": lambda value: check_date("as_of", value),
+    "timezone": lambda value: check_timezone("timezone", value),
+    "preset": lambda value: load_preset(value),
+}
+
+
+def split(text: str) -> list[str]:
+    """Return ``a, b`` or ``[a, b]`` as a list of texts."""
+    if text.startswith("["):
+        try:
+            return list(yaml.load(text, yaml.BaseLoader))
+        except yaml.YAMLError:
+            raise ParameterError(f"{text!r} is no list; write [a, b]") from None
+    return [item.strip() for item in text.split(",")]
+
+
+@dataclass(frozen=True, eq=False)
+class Declared:
+    """A notebook as a plan sees it: its parameters and its code."""
+
+    path: Path
+    parameters: dict[str, Parameter]
+    code: ast.Module
+
+    def __getitem__(self, name: str) -> Parameter:
+        """Return the parameter of that name, or raise `PlanError` with the nearest one."""
+        if name in self.parameters:
+            return self.parameters[name]
+        known = ", ".join(self.parameters) or "none (no cell is tagged 'parameters')"
+        raise PlanError(
+            f"unknown parameter {name!r}; {self.path.name} declares {known}."
+            f"{suggest(name, self.parameters)}"
+        )
+
+
+def declared(path: Path) -> Declared:
+    """Read the parameters that a notebook declares in its cell tagged ``parameters``."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception as error:
+        raise PlanError(f"{path.name} cannot be read as a notebook: {_first_line(error)}") from None
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    try:
+        lines = ast.parse(tagged[0].source).body if tagged else []
+    except SyntaxError as error:
+        raise PlanError(f"{path.name}: its parameter cell is no Python: {error.msg}") from None
+    found = [parameter for line in lines if (parameter := _parameter(path, line))]
+    code = ast.Module([line for cell in cells for line in _statements(cell.source)], [])
+    return Declared(path, {parameter.name: parameter for parameter in found}, code)
+
+
+def _parameter(path: Path, node: ast.stmt) -> Parameter | None:
+    """Return the parameter that a line of the cell declares; imports declare none."""
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        name, annotation = node.target.id, ast.unparse(node.annotation).strip("'\"")
+    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        name, annotation = node.targets[0].id, ""
+    else:
+        return None
+    try:
+        default = ast.literal_eval(node.value) if node.value else None
+    except ValueError:
+        raise PlanError(
+            f"{path.name}: parameter {name!r} starts as {ast.unparse(node.value or node)}; write a literal"
+        ) from None
+    if not annotation:
+        annotation = "str | None" if default is None else type(default).__name__
+    try:
+        kind = eval(annotation, {"__builtins__": {}}, ANNOTATIONS)
+        known = all(
+            get_origin(option) in (list, Literal) or option in _SCALARS for option in _options(kind)
+        )
+    except Exception:
+        known = False
+    if not known:
+        raise PlanError(
+            f"{path.name}: parameter {name!r} is a {annotation}, which no plan can give; use str "
+            "(dates too), int, float, bool, list[str], Literal[...], or one of them | None"
+        )
+    kind = list[str] if kind is list else kind
+    return Parameter(name, annotation, kind, default, required=node.value is None)
+
+
+_SCALARS = (str, int, float, bool, list, type(None), None)
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    """Return a cell's statements; a cell in IPython's own words (``%%time``, ``!ls``) has none."""
+    try:
+        return ast.parse(source).body
+    except SyntaxError:
+        return []
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

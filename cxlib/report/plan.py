@@ -1,0 +1,109 @@
+"""What to run, as a person writes it: a YAML plan, every value still text."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from cxlib._checks import PlanError, listed, suggest
+from cxlib.report.parameters import Text
+
+Values = Annotated[list[str], Field(min_length=1)]
+Mapped = BeforeValidator(lambda value: {} if value == "" else value)
+"""An empty value in YAML (``defaults:`` and nothing more) is an empty mapping."""
+
+
+class Report(BaseModel):
+    """One entry of a plan: a notebook, its own parameters, and what to sweep over."""
+
+    model_config = ConfigDict(extra="forbid")
+    notebook: str
+    parameters: Annotated[dict[str, Text], Mapped] = {}
+    for_each: Annotated[dict[str, Values], Mapped] = {}
+
+    @model_validator(mode="after")
+    def _given_once(self) -> Report:
+        twice = sorted(set(self.parameters) & set(self.for_each))
+        if twice:
+            raise ValueError(f"{', '.join(twice)} stands in parameters and in for_each")
+        return self
+
+    def sweeps(self) -> Iterator[dict[str, Text]]:
+        """Yield the swept parameters of each report to make: the product of the lists."""
+        for values in itertools.product(*self.for_each.values()):
+            yield dict(zip(self.for_each, values, strict=True))
+
+
+class Plan(BaseModel):
+    """A plan as written; `cxlib.report.check` gives each value the type its notebook declares."""
+
+    model_config = ConfigDict(extra="forbid")
+    title: str = ""
+    defaults: Annotated[dict[str, Text], Mapped] = {}
+    reports: list[Report] = Field(min_length=1)
+
+
+class _Loader(yaml.BaseLoader):
+    """YAML with every scalar as text (no ``no`` → False, no 012 → 10), and no key twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value]
+        twice = [key for key in keys if keys.count(key) > 1]
+        if twice:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {twice[0]!r} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan and check its shape.
+
+    Raises
+    ------
+    PlanError
+        There is no such file, it is no YAML, or it has another shape; all mistakes at once.
+    """
+    try:
+        written = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return Plan.model_validate(written)
+    except FileNotFoundError:
+        raise PlanError(f"no plan {str(path)!r} (looked from {Path.cwd().name}/)") from None
+    except ValidationError as error:
+        raise plan_error(path, [_in_words(mistake) for mistake in error.errors()]) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PlanError(f"{path}: cannot be read as YAML: {error}") from None
+
+
+def _in_words(mistake: Any) -> str:
+    parts = [part for part in mistake["loc"] if part not in ("str", "list[str]")]
+    place = ".".join(str(part + 1) if isinstance(part, int) else part for part in parts)
+    if mistake["type"] == "extra_forbidden":
+        known = list(Report.model_fields if len(parts) > 1 else Plan.model_fields)
+        return f"{place}: unknown; known are {listed(known)}.{suggest(parts[-1], known)}"
+    reason = mistake["msg"].removeprefix("Value error, ")
+    return f"{place or 'the plan'}: {reason[0].lower()}{reason[1:]}"
+
+
+def plan_error(path: Path, mistakes: Sequence[str]) -> PlanError:
+    """Return the error that lists everything wrong with a plan."""
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    return PlanError(f"{path}: {count}, nothing was run:\n  - " + "\n  - ".join(mistakes))
+
+
+def find_root(path: Path) -> Path:
+    """Return the folder that holds ``notebooks/``: the plan's own, or one above it."""
+    for folder in path.resolve().parents:
+        if (folder / "notebooks").is_dir():
+            return folder
+    raise PlanError(f"{path}: no folder 'notebooks' lies beside the plan or in a folder above it")
