@@ -4,9 +4,9 @@ What each simulation makes is a clean table that keeps its contract; `sample` tu
 tables into the raw exports of ``data/sample``, faults and all.
 """
 
+from cxlib.simulate._sample import Sample, sample
 from cxlib.simulate.clickstream import events
 from cxlib.simulate.purchases import orders
-from cxlib.simulate.sample import Sample, sample
 from cxlib.simulate.surveys import responses
 from cxlib.simulate.trial import SimulatedExperiment, experiment
 
