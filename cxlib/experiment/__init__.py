@@ -1,0 +1,183 @@
+"""Which variant is better, and whether the numbers can be trusted."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import ibis.expr.types as ir
+from ibis.common.exceptions import IbisError
+
+from cxlib._checks import DataError, ParameterError, check_date, check_number
+from cxlib.experiment.checks import check_variants, run_checks
+from cxlib.experiment.compare import arms, compare
+from cxlib.experiment.metrics import Conversion, Mean, Metric, check_metrics
+from cxlib.experiment.reduce import Log, Reduced, reduce, units_of_exposures, units_of_table
+from cxlib.experiment.result import ExperimentResult, verdict
+from cxlib.sources import Source, as_table, load
+from cxlib.tables import EVENTS, EXPOSURES, ORDERS
+
+__all__ = ["Conversion", "ExperimentResult", "Mean", "experiment"]
+
+
+def experiment(
+    exposures: Source,
+    *,
+    metrics: Sequence[Metric],
+    control: str,
+    as_of: str | dt.date | None = None,
+    orders: Source | None = None,
+    events: Source | None = None,
+    variant: str | None = None,
+    shares: Mapping[str, float] | None = None,
+    alpha: float = 0.05,
+) -> ExperimentResult:
+    """Compare variants with control: difference, lift, intervals, checks and a verdict.
+
+    Parameters
+    ----------
+    exposures : Cleaned, ibis table, pandas frame, …
+        One row per exposure (``user_id``, ``variant``, ``exposed_at``; may repeat): a user counts
+        from the first one on. Or, with ``variant=``, one row per unit that already carries its
+        variant and its metrics.
+    metrics : list of Conversion or Mean
+        What to compare; the first one decides the verdict.
+    control : str
+        The variant to compare the others with.
+    as_of : str or date
+        The last observed day, included. Needed with exposures.
+    orders, events : Cleaned, ibis table, pandas frame, …, optional
+        What users did, in the same engine: ``orders.customer_id`` and ``events.user_id`` are
+        ``exposures.user_id``.
+    variant : str, optional
+        The column of the variant, where ``exposures`` has one row per unit. A metric's empty
+        values are left out of that metric and counted.
+    shares : dict, optional
+        Planned share of each variant, such as ``{"control": 0.8, "new": 0.2}``; equal if not given.
+        A variant that was planned but not seen is an empty arm.
+    alpha : float, default 0.05
+        1 - the confidence of the intervals, and the limit that adjusted p values must beat.
+
+    Returns
+    -------
+    ExperimentResult
+        ``.table``, one row per metric and treatment: ``metric``, ``variant``, ``n``, ``n_control``
+        (units), ``value``, ``value_control`` (share or mean per unit), ``difference``, ``ci_low``,
+        ``ci_high``, ``lift`` (difference / abs(value_control)), ``lift_low``, ``lift_high``,
+        ``p_value``, ``p_adjusted`` (Holm, over all rows) and ``note`` (why a number is null).
+        ``.arms``, one row per metric and variant: ``metric``, ``kind``, ``variant``, ``n``,
+        ``n_left_out`` (units without a value: their window is not over), ``value``, ``ci_low``,
+        ``ci_high``. ``.checks``: ``check``, ``passed``, ``p_value``, ``detail``, failed ones first.
+        ``.verdict``, one sentence, which a failed check withholds. Intervals are not adjusted.
+
+    Raises
+    ------
+    ParameterError
+        ``control`` is not a variant, ``shares`` do not sum to 1 or miss a variant, a metric
+        reads a table that is not given, or ``as_of`` is missing.
+    ColumnError
+        A metric's column is missing or not numeric.
+    DataError
+        One variant only, a null variant, exposures after ``as_of``, or a conversion with
+        values other than 0 and 1.
+
+    Notes
+    -----
+    Users seen in several variants are left out; the check fails past 1 %. The sample-ratio
+    check is a chi-square test over all variants and fails below p = 0.001 (strict, for it runs on
+    every experiment); fewer than 30 units in an arm fail too.
+
+    Proportions: Pearson's score test, and the score intervals that invert it (Mee 1984 for the
+    difference, Koopman 1984 for the ratio); arms by Wilson. Means: Welch's t; the lift by
+    Fieller (1954). So p < alpha, an interval of the difference without 0 and an interval of the
+    lift without 0 are one and the same event. Where control is not told from zero, Fieller's
+    interval has no bounds: the log ratio's stands in and ``note`` says so.
+
+    Examples
+    --------
+    >>> import cxlib as cx, pandas as pd
+    >>> exposures = pd.DataFrame({"user_id": range(400), "variant": ["control", "blue"] * 200,
+    ...                           "exposed_at": pd.Timestamp("2024-05-01")})
+    >>> buyers = [*range(0, 60, 2), *range(1, 121, 2)]
+    >>> orders = pd.DataFrame({"order_id": buyers, "customer_id": buyers, "net_revenue": 20.0,
+    ...                        "ordered_at": pd.Timestamp("2024-05-03")})
+    >>> result = cx.experiment(exposures, orders=orders, control="control", as_of="2024-05-31",
+    ...                        metrics=[cx.Conversion("order", within="7 days"), cx.Mean("net_revenue")])
+    >>> result.table[["metric", "n", "value", "value_control", "difference"]]
+            metric    n  value  value_control  difference
+    0        order  200    0.3           0.15        0.15
+    1  net_revenue  200    6.0           3.00        3.00
+    >>> result.checks[["check", "passed"]].head(2)
+                   check  passed
+    0       sample ratio    True
+    1  units in each arm    True
+    """
+    metrics = check_metrics(metrics)
+    check_number("alpha", alpha, 0, 0.5, open_low=True)
+    day = None if as_of is None else check_date("as_of", as_of)
+    control = str(control)
+    logs: dict[str, Log] | None = None
+    if variant is None:
+        logs = _logs(orders, events)
+        units = _units(exposures, logs, metrics, day)
+    else:
+        _check_units_form(metrics, orders, events)
+        units = units_of_table(as_table(exposures), variant, metrics)
+    reduced = _reduce(units, metrics, day)
+    planned = check_variants(list(reduced.units), control, shares)
+    table = compare(reduced, metrics, control, list(planned), alpha)
+    checks = run_checks(reduced, metrics, planned, logs)
+    return ExperimentResult(
+        table=table,
+        arms=arms(reduced, metrics, list(planned), alpha),
+        checks=checks,
+        verdict=verdict(table, checks, alpha),
+        control=control,
+        alpha=alpha,
+        as_of=day,
+    )
+
+
+def _logs(orders: Source | None, events: Source | None) -> dict[str, Log]:
+    given = {"orders": (orders, ORDERS), "events": (events, EVENTS)}
+    return {
+        name: (load(data, contract), contract)
+        for name, (data, contract) in given.items()
+        if data is not None
+    }
+
+
+def _units(
+    exposures: Source, logs: Mapping[str, Log], metrics: Sequence[Metric], as_of: dt.date | None
+) -> ir.Table:
+    if as_of is None:
+        raise ParameterError("as_of is missing; give the last observed day, such as '2024-12-31'")
+    for metric in metrics:
+        metric.source(logs)
+    return units_of_exposures(load(exposures, EXPOSURES), logs, metrics, as_of)
+
+
+def _check_units_form(
+    metrics: Sequence[Metric], orders: Source | None, events: Source | None
+) -> None:
+    if orders is not None or events is not None:
+        raise ParameterError(
+            "variant= says that the first table has one row per unit and carries its metrics; leave "
+            "orders= and events= away, or give exposures without variant="
+        )
+    for metric in metrics:
+        if metric.within is not None:
+            raise ParameterError(
+                f"metric {metric.label!r}: within= needs exposures, orders or events with their times; "
+                "on one row per unit the column holds what counts already"
+            )
+
+
+def _reduce(units: ir.Table, metrics: Sequence[Metric], as_of: dt.date | None) -> Reduced:
+    try:
+        units.get_backend()
+    except IbisError as error:
+        raise DataError(
+            f"exposures, orders and events lie in different engines ({error}); read them through one"
+        ) from None
+    return reduce(units, metrics, as_of)

@@ -1,0 +1,154 @@
+"""Whether the numbers can be trusted at all: looked at before any effect is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from cxlib._checks import DataError, ParameterError, check_number, listed, suggest
+from cxlib._intervals import sample_ratio
+from cxlib.experiment.metrics import Conversion, Metric
+from cxlib.experiment.reduce import Log, Reduced
+
+SAMPLE_RATIO_P = 0.001
+MOST_MIXED = 0.01
+FEWEST_UNITS = 30
+
+
+class Check(NamedTuple):
+    """One check: what it looked at, how it came out, and why."""
+
+    check: str
+    passed: bool
+    p_value: float
+    detail: str
+
+
+def check_variants(
+    observed: Sequence[str], control: str, shares: Mapping[str, float] | None
+) -> dict[str, float]:
+    """Return every variant's planned share, control first.
+
+    A variant that was planned but that nobody saw stays in, as an empty arm.
+    """
+    if control not in observed:
+        raise ParameterError(
+            f"control={control!r} is not among the variants {listed(observed)}."
+            f"{suggest(control, observed)}"
+        )
+    if shares is None:
+        shares = {variant: 1 / len(observed) for variant in observed}
+    planned = {
+        str(variant): check_number("shares", share, 0, 1, open_low=True)
+        for variant, share in shares.items()
+    }
+    if unplanned := [variant for variant in observed if variant not in planned]:
+        raise ParameterError(
+            f"shares: no share for {listed(map(repr, unplanned))}; give one for each variant that was "
+            f"seen ({listed(observed)}).{suggest(unplanned[0], planned)}"
+        )
+    if len(planned) < 2:
+        raise DataError(
+            f"exposures: one variant only ({observed[0]!r}); there is nothing to compare"
+        )
+    if abs((total := sum(planned.values())) - 1) > 1e-6:
+        raise ParameterError(f"shares: they sum to {total:g}, not to 1; give the planned fractions")
+    treatments = sorted(variant for variant in planned if variant != control)
+    return {variant: planned[variant] for variant in (control, *treatments)}
+
+
+def run_checks(
+    reduced: Reduced,
+    metrics: Sequence[Metric],
+    planned: Mapping[str, float],
+    logs: Mapping[str, Log] | None,
+) -> pd.DataFrame:
+    """Return one row per check, failed ones first; ``logs`` is None on a table of units."""
+    checks = [_sample_ratio(reduced, planned), _enough_units(reduced, metrics, planned)]
+    if logs is not None:
+        checks += [_one_variant_each(reduced), _repeats(reduced)]
+        checks += _windows(reduced, metrics, planned)
+        checks += _events_found(reduced, metrics, planned, logs)
+    checks.sort(key=lambda check: check.passed)
+    return pd.DataFrame(checks, columns=Check._fields)
+
+
+def _sample_ratio(reduced: Reduced, planned: Mapping[str, float]) -> Check:
+    counts = [reduced.units.get(variant, 0) for variant in planned]
+    p_value = sample_ratio(counts, list(planned.values())) if sum(counts) else float("nan")
+    seen = ", ".join(f"{variant} {count:,}" for variant, count in zip(planned, counts, strict=True))
+    shares = " : ".join(f"{share:.1%}" for share in planned.values())
+    detail = f"{seen} against the planned {shares} (p = {p_value:.2g})"
+    return Check("sample ratio", p_value >= SAMPLE_RATIO_P, p_value, detail)
+
+
+def _enough_units(
+    reduced: Reduced, metrics: Sequence[Metric], planned: Mapping[str, float]
+) -> Check:
+    sizes = {
+        (reduced.of(place, variant).n, variant, metric.label)
+        for place, metric in enumerate(metrics)
+        for variant in planned
+    }
+    n, variant, label = min(sizes)
+    detail = (
+        f"the fewest are {n:,.0f}, in {variant} for {label}; at least {FEWEST_UNITS} are needed"
+    )
+    return Check("units in each arm", n >= FEWEST_UNITS, float("nan"), detail)
+
+
+def _one_variant_each(reduced: Reduced) -> Check:
+    users = sum(reduced.units.values()) + reduced.mixed
+    share = reduced.mixed / users
+    detail = (
+        f"{reduced.mixed:,} of {users:,} users ({share:.2%}) saw several variants and are left out"
+    )
+    return Check("one variant for each user", share <= MOST_MIXED, float("nan"), detail)
+
+
+def _repeats(reduced: Reduced) -> Check:
+    repeats = reduced.exposures - sum(reduced.units.values()) - reduced.mixed
+    detail = f"{repeats:,} of {reduced.exposures:,} exposures repeat a user's; the first one counts"
+    return Check("repeated exposures", True, float("nan"), detail)
+
+
+def _windows(
+    reduced: Reduced, metrics: Sequence[Metric], planned: Mapping[str, float]
+) -> list[Check]:
+    users = sum(reduced.units.values())
+    checks = []
+    for place, metric in enumerate(metrics):
+        if metric.within is not None:
+            over = sum(reduced.of(place, variant).n for variant in planned)
+            left_out = f"{users - over:,.0f} of {users:,} users are left out of {metric.label}"
+            detail = f"{left_out}: their {metric.within} are not over"
+            checks.append(Check("windows over", over > 0, float("nan"), detail))
+    return checks
+
+
+def _events_found(
+    reduced: Reduced,
+    metrics: Sequence[Metric],
+    planned: Mapping[str, float],
+    logs: Mapping[str, Log],
+) -> list[Check]:
+    """Look for a misspelt event wherever nobody converted; else no further query runs."""
+    unseen = [
+        metric.event
+        for place, metric in enumerate(metrics)
+        if isinstance(metric, Conversion)
+        and metric.source(logs) == "events"
+        and not any(reduced.of(place, variant).mean > 0 for variant in planned)
+    ]
+    return [check for event in unseen for check in _event_found(logs["events"][0], event)]
+
+
+def _event_found(events: ir.Table, event: str) -> list[Check]:
+    names = sorted(events.select("event").distinct().limit(1000).execute()["event"])
+    if event in names:
+        return []
+    detail = f"events hold no {event!r}; they hold {listed(names)}.{suggest(event, names)}"
+    return [Check("event is known", False, float("nan"), detail)]
