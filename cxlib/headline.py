@@ -55,7 +55,8 @@ class Headline:
         """The interval as people read it, or nothing."""
         if self.low is None or self.high is None:
             return ""
-        return f"{self._write(self.low)} to {self._write(self.high)}"
+        low, high = self._write(self.low), self._write(self.high)
+        return f"{low.removesuffix(f' {self.unit}')} to {high}"
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.text}" + (f" ({self.interval})" if self.interval else "")

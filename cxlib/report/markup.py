@@ -142,6 +142,8 @@ def safe(html: str, label: str = "") -> Markup:
 
 def _dress(soup: BeautifulSoup, table: Tag, label: str) -> None:
     """Give a table header cells with scope, numbers that align, and room to scroll."""
+    _drop_row_numbers(table)
+    _fold_heads(table)
     for cell in table.find_all(["th", "td"]):
         words = cell.get_text(strip=True)
         cell["dir"] = "auto"
@@ -161,11 +163,42 @@ def _dress(soup: BeautifulSoup, table: Tag, label: str) -> None:
     table.wrap(soup.new_tag("div", attrs=box))
 
 
+def _drop_row_numbers(table: Tag) -> None:
+    """Take away pandas' own 0, 1, 2, …, which say nothing to a reader."""
+    rows = [_cells(row) for row in table.select("tbody tr")]
+    heads = [_cells(row) for row in table.select("thead tr")]
+    if not rows or not all(cells and cells[0].name == "th" for cells in rows):
+        return
+    numbered = [cells[0].get_text() for cells in rows] == [str(place) for place in range(len(rows))]
+    if numbered and all(cells and not cells[0].get_text(strip=True) for cells in heads):
+        for cells in [*heads, *rows]:
+            cells[0].decompose()
+
+
+def _fold_heads(table: Tag) -> None:
+    """Put the name of the index, for which pandas takes a row of its own, beside the others."""
+    heads = table.select("thead tr")
+    if len(heads) < 2:
+        return
+    pairs = list(zip(_cells(heads[-2]), _cells(heads[-1]), strict=False))
+    if len(pairs) == len(_cells(heads[-1])) and all(
+        not (above.get_text(strip=True) and below.get_text(strip=True)) for above, below in pairs
+    ):
+        for above, below in pairs:
+            if below.get_text(strip=True):
+                above.replace_with(below)
+        heads[-1].decompose()
+
+
+def _cells(row: Tag) -> list[Tag]:
+    return row.find_all(["th", "td"], recursive=False)
+
+
 def _align_heads(table: Tag) -> None:
     """Set the heading of a column of numbers over its numbers."""
-    rows = [row.find_all(["th", "td"], recursive=False) for row in table.select("tbody tr")]
+    rows = [_cells(row) for row in table.select("tbody tr")]
     for head in table.select("thead tr"):
-        cells = head.find_all(["th", "td"], recursive=False)
+        cells = _cells(head)
         for place, cell in enumerate(cells):
             column = [row[place] for row in rows if len(row) == len(cells)]
             if column and all(below.get("class") == "num" for below in column):

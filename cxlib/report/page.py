@@ -99,11 +99,8 @@ def _shown(notebook: NotebookNode) -> list[NotebookNode]:
             source = ""
         if source.strip() or outputs:
             cells.append(NotebookNode(cell, source=source, outputs=outputs, near=near))
-    return [
-        cell
-        for cell, after in zip(cells, [*cells[1:], None], strict=True)
-        if not _bare(cell, after)
-    ]
+    followers = [*cells[1:], None]
+    return [cell for cell, after in zip(cells, followers, strict=False) if not _bare(cell, after)]
 
 
 def _bare(cell: NotebookNode, after: NotebookNode | None) -> bool:

@@ -90,7 +90,9 @@ def publish(
             else former.keep(name, staging)
             for name in plan.names
         ]
-        run |= {"finished": _now(), "reports": [entry for entry in entries if entry]}
+        failed = any(result.status != "succeeded" for result in results.values())
+        run |= {"finished": _now(), "status": "failed" if failed else "succeeded"}
+        run["reports"] = [entry for entry in entries if entry]
         _write(run, staging)
         swap(staging, target)
     return target / "index.html", run

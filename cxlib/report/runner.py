@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -124,8 +125,10 @@ def execute(task: Task) -> Result:
     """Run a notebook and render its page; whatever goes wrong is in the result."""
     started, job = time.monotonic(), task.job
     executed = task.folder / "notebooks" / f"{job.name}.ipynb"
+    running = True
     try:
         notebook = _run_notebook(task, executed)
+        running = False
         result = Result(
             job.name,
             page.title_of(notebook, job.name),
@@ -140,7 +143,9 @@ def execute(task: Task) -> Result:
     except Exception as error:
         title = page.title_of(nbformat.read(job.notebook, as_version=4), job.name)
         seconds = round(time.monotonic() - started, 3)
-        return Result(job.name, title, "failed", seconds, told(error, executed))
+        return Result(
+            job.name, title, "failed", seconds, told(error, executed if running else None)
+        )
 
 
 def _run_notebook(task: Task, executed: Path) -> nbformat.NotebookNode:
@@ -193,8 +198,9 @@ def told(error: BaseException, executed: Path | None = None) -> dict[str, Any]:
         lines = _COLOURS.sub("", "\n".join(cell_error.traceback or [])).splitlines()
         name, message, cell = cell_error.ename, cell_error.evalue, cell_error.exec_count
     else:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        name, message, cell = type(error).__name__, (lines or ["no message"])[0], None
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        name, cell = type(error).__name__, None
+        message = (str(error).strip().splitlines() or ["no message"])[0]
         if executed is not None and executed.is_file():
             cell = _last_started(nbformat.read(executed, as_version=4))
     return {"name": name, "message": message, "cell": cell, "last_lines": lines[-LAST_LINES:]}

@@ -1,0 +1,438 @@
+"""Plans: values reach the notebook in its own types, and every mistake is found before a run."""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_project import ORDERS, write_notebook, write_orders, write_plan
+
+import cxlib as cx
+from cxlib.report import inputs
+from cxlib.report.check import Job, prepare
+from cxlib.report.inputs import fingerprint, readings
+from cxlib.report.parameters import Parameter, declared
+from cxlib.report.plan import find_root, read_plan
+
+PARAMETERS = """from typing import Literal
+as_of: str = "2024-03-31"
+timezone: str = "UTC"
+preset: str | None = None
+code: str = "x"
+top: int = 10
+rate: float = 0.1
+deep: bool = False
+steps: list[str] = ["view"]
+ranks: list[int] = [1]
+period: Literal["day", "month"] = "month"
+size: Literal[7, 30] = 7
+plain = 3
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_orders(tmp_path)
+    write_notebook(tmp_path, "01_types", PARAMETERS, "# Types", "x = 1")
+    write_notebook(
+        tmp_path,
+        "02_orders",
+        'source: str = "data/orders.csv"\nas_of: str = "2024-03-31"\ntimezone: str = "UTC"',
+        "# Orders",
+        "import cxlib as cx\nraw = cx.read(source)\norders = cx.clean_orders(raw, timezone=timezone)",
+    )
+    return tmp_path
+
+
+def one_job(project: Path, plan: str, **sets: str) -> Job:
+    (job,) = prepare(write_plan(project, plan), sets).jobs
+    return job
+
+
+def mistakes(project: Path, plan: str, only: tuple[str, ...] = (), **sets: str) -> str:
+    with pytest.raises(cx.PlanError) as caught:
+        prepare(write_plan(project, plan), sets, only)
+    return str(caught.value)
+
+
+TYPED = """
+reports:
+  - notebook: 01_types
+    parameters: {{as_of: 2024-12-31, {}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "value"),
+    [
+        ("as_of: 2024-12-31", "as_of", "2024-12-31"),
+        ("code: 0012", "code", "0012"),
+        ("code: no", "code", "no"),
+        ("code: 12:30", "code", "12:30"),
+        ("code: 1e5", "code", "1e5"),
+        ("code: null", "code", "null"),
+        ("preset: null", "preset", None),
+        ("preset: ", "preset", None),
+        ("preset: shopify", "preset", "shopify"),
+        ("top: 0012", "top", 12),
+        ("rate: 1e-1", "rate", 0.1),
+        ("rate: 2", "rate", 2.0),
+        ("deep: yes", "deep", True),
+        ("deep: no", "deep", False),
+        ("steps: [view, no, 012]", "steps", ["view", "no", "012"]),
+        ("steps: 'view, cart'", "steps", ["view", "cart"]),
+        ("steps: '[view, cart]'", "steps", ["view", "cart"]),
+        ("ranks: [1, 2]", "ranks", [1, 2]),
+        ("period: day", "period", "day"),
+        ("size: 30", "size", 30),
+        ("plain: 4", "plain", 4),
+    ],
+)
+def test_yaml_reaches_the_notebook_in_the_type_it_declares(
+    project: Path, written: str, name: str, value: Any
+) -> None:
+    plan = TYPED.format(written).replace("{as_of: 2024-12-31, as_of", "{as_of")
+    got = one_job(project, plan).given[name]
+    assert got == value
+    assert type(got) is type(value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(codec="utf-8")))
+def test_text_stays_the_text_it_is(text: str) -> None:
+    assert Parameter("code", "str", str).convert(text) == text
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**62), 2**62))
+def test_numbers_survive_being_written(real: float, whole: int) -> None:
+    assert Parameter("x", "float", float).convert(repr(real)) == real
+    assert Parameter("x", "int", int).convert(str(whole)) == whole
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("top: many", "top='many' is no int"),
+        ("top: 1.5", "top='1.5' is no int"),
+        ("rate: nan", "finite"),
+        ("deep: maybe", "is no bool"),
+        ("period: monht", "Did you mean 'month'?"),
+        ("size: 31", "is not one of 7, 30"),
+        ("ranks: [1, x]", "is no list"),
+        ("steps: '[view'", "is no list"),
+        ("code: [a, b]", "is no str"),
+        ("timezone: Europe/Lodnon", "is not a time zone"),
+        ("preset: shopfy", "Did you mean 'shopify'?"),
+        ("cod: x", "Did you mean 'code'?"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_a_mistake(project: Path, written: str, message: str) -> None:
+    assert message in mistakes(project, TYPED.format(written))
+
+
+def test_defaults_reach_every_notebook_that_declares_them(project: Path) -> None:
+    plan = prepare(
+        write_plan(
+            project,
+            "title: Both\ndefaults: {as_of: 2024-02-29, top: 5}\n"
+            "reports: [{notebook: 01_types}, {notebook: 02_orders.ipynb}]",
+        ),
+        {"timezone": "Europe/London"},
+    )
+    types, orders = plan.jobs
+    assert types.given == {"as_of": "2024-02-29", "top": 5, "timezone": "Europe/London"}
+    assert orders.given == {"as_of": "2024-02-29", "timezone": "Europe/London"}
+    assert orders.parameters["source"] == "data/orders.csv", "the notebook's own default"
+    assert (plan.title, plan.name, plan.as_of) == ("Both", "weekly", dt.date(2024, 2, 29))
+    assert plan.names == ("01_types", "02_orders")
+
+
+def test_a_report_s_own_value_stays_over_default_and_command_line(project: Path) -> None:
+    text = """
+defaults: {as_of: 2024-02-29, top: 5}
+reports:
+  - notebook: 01_types
+    parameters: {top: 7}
+  - notebook: 01_types
+"""
+    jobs = prepare(write_plan(project, text), {"top": "9"}).jobs
+    assert [job.given["top"] for job in jobs] == [7, 9]
+    assert [job.name for job in jobs] == ["01_types", "01_types-2"]
+
+
+def test_a_sweep_is_the_product_of_its_lists(project: Path) -> None:
+    text = """
+reports:
+  - notebook: 01_types
+    for_each: {code: [GB, "../no", תל אביב], top: [1, 2]}
+"""
+    jobs = prepare(write_plan(project, text)).jobs
+    assert [(job.sweep["code"], job.sweep["top"]) for job in jobs] == [
+        ("GB", 1), ("GB", 2), ("../no", 1), ("../no", 2), ("תל אביב", 1), ("תל אביב", 2)
+    ]  # fmt: skip
+    assert [job.name for job in jobs] == [
+        "01_types-gb-1", "01_types-gb-2", "01_types-no-1",
+        "01_types-no-2", "01_types-תל-אביב-1", "01_types-תל-אביב-2",
+    ]  # fmt: skip
+
+
+def test_every_mistake_stands_in_one_list(project: Path) -> None:
+    write_notebook(project, "03_bad", "as_of: dt.date = None", "# Bad")
+    (project / "notebooks" / "04_torn.ipynb").write_text("{")
+    text = """
+title: Wrong
+defaults: {as_of: 31.12.2024, surce: x.csv, top: ten}
+reports:
+  - notebook: 01_type
+  - notebook: 01_types
+    parameters: {rate: high, stepz: [a]}
+  - notebook: 02_orders
+    parameters: {source: data/none.csv}
+  - notebook: 03_bad
+  - notebook: 04_torn
+"""
+    told = mistakes(project, text, code="1")
+    assert "9 mistakes, nothing was run" in told
+    for part in (
+        "01_type: unknown notebook; notebooks/ has 01_types, 02_orders, 03_bad, 04_torn. Did you mean '01_types'?",
+        "defaults: as_of='31.12.2024' is not a date; write YYYY-MM-DD",
+        "defaults: no notebook of the plan declares 'surce'. Did you mean 'source'?",
+        "defaults: top='ten' is no int",
+        "01_types: rate='high' is no float",
+        "01_types: unknown parameter 'stepz'",
+        "Did you mean 'steps'?",
+        "sources: source 'data/none.csv': no such file",
+        "03_bad: 03_bad.ipynb: parameter 'as_of' is a dt.date, which no plan can give",
+        "04_torn: 04_torn.ipynb cannot be read as a notebook",
+    ):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("reports: []", "reports: list should have at least 1 item"),
+        ("title: x", "reports: field required"),
+        ("- a", "the plan: input should be"),
+        ("reports: [{notebok: x}]", "reports.1.notebok: unknown; known are notebook"),
+        ("titel: x\nreports: [{notebook: 01_types}]", "Did you mean 'title'?"),
+        ("reports: [{notebook: a, for_each: {x: []}}]", "at least 1 item"),
+        (
+            "reports: [{notebook: a, parameters: {x: 1}, for_each: {x: [1]}}]",
+            "x stands in parameters and in for_each",
+        ),
+        ("reports: [{notebook: a, parameters: {x: {y: 1}}}]", "reports.1.parameters.x"),
+        ("a: [", "cannot be read as YAML"),
+        ("title: a\ntitle: b\nreports: []", "'title' stands twice"),
+        ("reports: [{notebook: 01_types}]\ndefaults: {unknown: 1}", "declares 'unknown'"),
+    ],
+)
+def test_a_plan_of_another_shape_is_refused(project: Path, text: str, message: str) -> None:
+    assert message in mistakes(project, text)
+
+
+def test_a_plan_that_is_not_there(project: Path) -> None:
+    with pytest.raises(cx.PlanError, match="no plan"):
+        prepare(project / "reports" / "plans" / "none.yml")
+    with pytest.raises(cx.PlanError, match="cannot be read"):
+        read_plan(project)
+    with pytest.raises(cx.PlanError, match="no folder 'notebooks'"):
+        find_root(Path("/nowhere/plan.yml"))
+
+
+def test_empty_mappings_are_empty(project: Path) -> None:
+    assert (
+        one_job(project, "defaults:\nreports:\n  - notebook: 01_types\n    parameters:").given == {}
+    )
+
+
+def test_a_parameter_without_default_must_be_given(project: Path) -> None:
+    write_notebook(project, "03_asks", "as_of: str\nn: int = 1\nprint(1)", "# Asks")
+    told = mistakes(project, "reports: [{notebook: 03_asks}]")
+    assert "parameter 'as_of' has no default" in told
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("x: str = open('y').read()", "write a literal"),
+        ("x = (", "its parameter cell is no Python"),
+        ("x: dict[str, int] = {}", "which no plan can give"),
+        ("x: list[", "no Python"),
+        ("as_of: str = 'yesterday'", "is not a date"),
+    ],
+)
+def test_parameter_cells_that_no_plan_can_fill(project: Path, cell: str, message: str) -> None:
+    write_notebook(project, "03_odd", cell, "# Odd")
+    assert message in mistakes(project, "reports: [{notebook: 03_odd}]")
+
+
+def test_types_are_taken_from_the_default_where_none_is_declared(tmp_path: Path) -> None:
+    path = write_notebook(
+        tmp_path, "x", "a = 1\nb = None\nc = ['x']\nd, e = 1, 2", "# X", "%%time\n1"
+    )
+    found = declared(path).parameters
+    assert {name: known.annotation for name, known in found.items()} == {
+        "a": "int",
+        "b": "str | None",
+        "c": "list",
+    }
+    assert found["c"].convert("x,y") == ["x", "y"]
+
+
+def test_a_notebook_without_parameter_cell(project: Path) -> None:
+    path = write_notebook(project, "03_none", "", "# None")
+    path.write_text(path.read_text().replace('"parameters"', '"other"'))
+    told = mistakes(
+        project, "reports: [{notebook: 03_none, parameters: {x: 1}}]\ndefaults: {as_of: 2024-01-01}"
+    )
+    assert "declares none (no cell is tagged 'parameters')" in told
+
+
+def test_the_run_is_named_by_the_plan_s_day_or_the_latest_of_its_reports(project: Path) -> None:
+    text = "reports: [{notebook: 01_types, for_each: {as_of: [2024-01-31, 2024-02-29]}}]"
+    assert prepare(write_plan(project, text)).as_of == dt.date(2024, 2, 29)
+    assert prepare(write_plan(project, text), {"as_of": "2024-05-01"}).as_of == dt.date(2024, 5, 1)
+    write_notebook(project, "03_timeless", "n: int = 1", "# Timeless")
+    assert "as_of is missing" in mistakes(project, "reports: [{notebook: 03_timeless}]")
+
+
+def test_a_value_from_the_command_line_that_changes_nothing_is_a_mistake(project: Path) -> None:
+    text = "reports: [{notebook: 01_types, parameters: {top: 1}}]"
+    assert "--set: 'top' has no effect" in mistakes(project, text, top="2")
+
+
+def test_only_keeps_the_named_notebook_or_report(project: Path) -> None:
+    text = "reports: [{notebook: 02_orders}, {notebook: 01_types, for_each: {top: [1, 2]}}]"
+    path = write_plan(project, text)
+    assert [job.name for job in prepare(path, only=["01_types"]).jobs] == [
+        "01_types-1",
+        "01_types-2",
+    ]
+    assert "--only: the plan has no report '01_type'. Did you mean '01_types'?" in mistakes(
+        project, text, only=("01_type",)
+    )
+    ready = prepare(path, only=["01_types-2"])
+    assert [job.name for job in ready.jobs] == ["01_types-2"]
+    assert ready.names == ("02_orders", "01_types-1", "01_types-2")
+
+
+# Sources
+
+
+BAD_ORDERS = {
+    "empty table": (ORDERS.splitlines()[0] + "\n", "has no rows"),
+    "a missing column": (ORDERS.replace("customer_id", "client"), "no column 'customer_id'"),
+    "an unreadable date": (ORDERS.replace("2024-01-05", "31/31/2024"), "31/31/2024"),
+    "one customer only": (ORDERS.replace("bob", "ann"), "one customer_id only"),
+    "all guests": (ORDERS.replace("ann", "").replace("bob", ""), "nothing is left to analyse"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ORDERS)
+def test_bad_input_is_found_before_anything_runs(project: Path, case: str) -> None:
+    text, message = BAD_ORDERS[case]
+    write_orders(project, text)
+    told = mistakes(project, "reports: [{notebook: 02_orders}]")
+    assert "1 mistake, nothing was run:\n  - sources: " in told
+    assert message in told
+
+
+def test_how_much_may_be_lost_is_left_to_the_notebook(project: Path) -> None:
+    write_orders(project, ORDERS + "4,,2024-01-03,20.0\n5,,2024-01-03,20.0\n6,,2024-01-03,20.0\n")
+    assert prepare(write_plan(project, "reports: [{notebook: 02_orders}]")).jobs
+
+
+def test_a_shared_source_is_told_once(project: Path) -> None:
+    (project / "data" / "orders.csv").unlink()
+    text = "reports: [{notebook: 02_orders, for_each: {as_of: [2024-01-31, 2024-02-29]}}]"
+    assert mistakes(project, text).count("no such file") == 1
+
+
+def test_sources_of_the_plan_lie_beside_its_notebooks_those_of_the_user_where_they_stand(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "elsewhere").mkdir()
+    (project / "elsewhere" / "mine.csv").write_text(ORDERS)
+    monkeypatch.chdir(project / "elsewhere")
+    text = "reports: [{notebook: 02_orders}]"
+    assert one_job(project, text).sources == {"source": "data/orders.csv"}
+    assert one_job(project, text, source="mine.csv").sources == {"source": "elsewhere/mine.csv"}
+    whole = str(project / "elsewhere" / "mine.csv")
+    assert one_job(project, text, source=whole).sources == {"source": whole}
+    assert "duckdb://elsewhere/x.db" in mistakes(project, text, source="duckdb://x.db::orders")
+    assert "CX_NO_SUCH, which the environment" in mistakes(
+        project, text, source="duckdb://${CX_NO_SUCH}::t"
+    )
+    monkeypatch.chdir(project)
+    assert (
+        one_job(project, text, source="elsewhere/mine.csv").sources["source"]
+        == "elsewhere/mine.csv"
+    )
+
+
+def found(code: str, **parameters: Any) -> list[inputs.Reading]:
+    return list(readings(ast.parse(code), parameters))
+
+
+def test_what_a_notebook_reads_is_found_in_its_text() -> None:
+    code = """
+raw = cx.read(source, preset=preset, columns={"order_id": "nr"})
+orders = cx.clean_orders(raw, timezone=timezone, decimal=",")
+seen = clean_exposures(cx.read(exposures_source), timezone="UTC")
+"""
+    orders, seen = found(
+        code, source="o.csv", exposures_source="e.csv", preset=None, timezone="Europe/London"
+    )
+    assert (orders.source, orders.table) == ("o.csv", "orders")
+    assert dict(orders.read) == {"preset": None, "columns": {"order_id": "nr"}}
+    assert dict(orders.cleaning) == {"timezone": "Europe/London", "decimal": ","}
+    assert (seen.source, seen.table, dict(seen.cleaning)) == (
+        "e.csv",
+        "exposures",
+        {"timezone": "UTC"},
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "cx.retention(source)",
+        "cx.clean_orders(cx.read(source), timezone=zone_of(shop))",
+        "cx.clean_orders(cx.read(source), 'UTC')",
+        "cx.clean_orders(raw=source)",
+        "other = 3",
+    ],
+)
+def test_what_the_text_does_not_tell_is_opened_and_no_more(code: str) -> None:
+    reads = found(code, source="o.csv", other_source=None)
+    assert {(reading.source, reading.table) for reading in reads} == {("o.csv", "")}
+
+
+def test_fingerprints_say_what_they_are_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = tmp_path / "a.csv", tmp_path / "b.csv"
+    one.write_bytes(b"abc")
+    two.write_bytes(b"")
+    # FIPS 180-2, appendix B.1: the digest of "abc"
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    known = fingerprint(str(one))
+    assert known == {"source": str(one), "method": "sha256", "value": abc, "bytes": 3}
+    assert fingerprint(f"duckdb://{one}::orders")["value"] == abc
+    both = fingerprint(str(tmp_path / "*.csv"))
+    empty = hashlib.sha256(b"").hexdigest()
+    assert both["value"] == hashlib.sha256(f"{abc}\n{empty}".encode()).hexdigest()
+    assert fingerprint("duckdb://${SECRET}::t")["method"] == "none"
+    assert fingerprint(str(tmp_path / "none.csv"))["value"] is None
+    monkeypatch.setattr(inputs, "BIG", 2)
+    big = fingerprint(str(one))
+    assert big["method"] == "path, size and time"
+    assert big["value"] not in (abc, None)
+    assert math.isclose(big["bytes"], 3)
