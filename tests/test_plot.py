@@ -181,3 +181,15 @@ def test_groups_differ_without_colour() -> None:
     assert len({(line.get_marker(), line.get_linestyle()) for line in ax.lines}) == 2
     ax = cx.plot.funnel(funnel_table(("DE", "GB")))
     assert len({patch.get_hatch() for patch in ax.patches}) == 2
+
+
+def test_every_figure_shows_in_jupyter_not_only_the_first() -> None:
+    import nbclient
+    import nbformat
+
+    draw = "cx.plot.ltv(pd.DataFrame({'decile': [1, 2], 'ltv_share': [0.8, 0.2]}));"
+    cells = ["import cxlib as cx, pandas as pd", draw, draw]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbclient.NotebookClient(book, kernel_name="python3", timeout=60).execute()
+    for cell in book.cells[1:]:
+        assert [output.metadata["image/png"].alt[:14] for output in cell.outputs] == ["Share of expec"]

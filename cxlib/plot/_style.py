@@ -49,6 +49,8 @@ def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Axes:
+        # loads Jupyter's backend, which makes pyplot interactive: the context must not undo that
+        plt.draw_if_interactive()
         with plt.rc_context(style):
             return draw(*args, **kwargs)
 
