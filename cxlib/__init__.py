@@ -25,6 +25,7 @@ _HOMES = {
     "experiment": ("experiment", "Conversion", "Mean"),
     "ltv": ("fit_ltv",),
     "headline": ("headline",),
+    "show": ("show",),
 }
 _MODULES = ("plot", "simulate")
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

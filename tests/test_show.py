@@ -1,0 +1,68 @@
+"""Tables as people read them; each expected text is what the style in the docstring says."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import cxlib as cx
+
+
+def shown(**columns: list) -> list[list[str]]:
+    table = pd.DataFrame(columns)
+    before = table.copy(deep=True)
+    html = pd.DataFrame(cx.show(table)._table)
+    pd.testing.assert_frame_equal(table, before)
+    return html.values.T.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("retention_rate", 0.1234, "12.3%"),
+        ("rows_share", 1.0, "100.0%"),
+        ("lift", -0.0512, "-5.1%"),
+        ("lift_high", 0.2, "+20.0%"),
+        ("net_revenue", 1234567.891, "1,234,567.89"),
+        ("p_value", 0.00004, "<0.001"),
+        ("p_adjusted", 0.04321, "0.043"),
+        ("p_alive", 0.5, "50.0%"),
+        ("n", 12345, "12,345"),
+        ("alpha", 0.0123456, "0.01235"),
+        ("median_seconds", 98765.4321, "98,765"),
+        ("zero", 0.0, "0"),
+        ("is_complete", True, "yes"),
+        ("cohort", pd.Timestamp("2024-02-01"), "2024-02-01"),
+        ("ordered_at", pd.Timestamp("2024-02-01 10:30"), "2024-02-01 10:30"),
+        ("event", "view", "view"),
+    ],
+)
+def test_a_value_reads_by_the_name_of_its_column(name: str, value: object, text: str) -> None:
+    assert shown(**{name: [value]}) == [[text]]
+
+
+def test_bounds_follow_what_they_bound() -> None:
+    assert shown(rate=[0.5], ci_low=[0.4])[1] == ["40.0%"]
+    assert shown(difference=[5.0], ci_low=[0.4])[1] == ["0.4000"]
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    assert shown(rate=[None, 0.5], cohort=[pd.NaT, pd.Timestamp("2024-01-01")]) == [
+        ["–", "50.0%"],
+        ["–", "2024-01-01"],
+    ]
+    assert shown(n_active=pd.array([None, 3], "Int64")) == [["–", "3"]]
+
+
+def test_rows_from_either_end_and_headings_in_words() -> None:
+    table = pd.DataFrame({"n_active": [1, 2, 3], "ci_low": [0.1, 0.2, 0.3]})
+    assert cx.show(table, rows=1)._table["n active"].tolist() == ["1"]
+    assert cx.show(table, rows=-1)._table["95% low"].tolist() == ["0.3000"]
+    assert "<th>n active</th>" in cx.show(table)._repr_html_()
+
+
+def test_text_from_data_cannot_become_markup() -> None:
+    assert (
+        "<script>"
+        not in cx.show(pd.DataFrame({"event": ["<script>alert(1)</script>"]}))._repr_html_()
+    )
