@@ -96,10 +96,17 @@ RESPONSES = Contract(
 CONTRACTS = {contract.name: contract for contract in (ORDERS, EVENTS, EXPOSURES, RESPONSES)}
 
 _KINDS = {
-    "text": dt.String,
-    "time": (dt.Timestamp, dt.Date),
-    "number": (dt.Floating, dt.Integer, dt.Decimal),
+    "text": ("text", dt.String),
+    "time": ("a time stamp", (dt.Timestamp, dt.Date)),
+    "number": ("a number", (dt.Floating, dt.Integer, dt.Decimal)),
 }
+_CASTS = {"text": "string", "time": "timestamp", "number": "float64"}
+
+
+def with_typed_nulls(table: ir.Table) -> ir.Table:
+    """Return ``table`` with columns that hold nothing, not even a type, as text."""
+    untyped = [name for name, dtype in table.schema().items() if dtype.is_null()]
+    return table.mutate(**{name: table[name].cast("string") for name in untyped})
 
 
 def check_types(table: ir.Table, contract: Contract) -> ir.Table:
@@ -117,23 +124,20 @@ def check_types(table: ir.Table, contract: Contract) -> ir.Table:
     casts: dict[str, ir.Value] = {}
     for column in contract.columns:
         value, dtype = table[column.name], table.schema()[column.name]
-        if column.kind == "text" and (dtype.is_integer() or dtype.is_null()):
-            casts[column.name] = value.cast("string")
-        elif column.kind == "time" and dtype.is_timestamp() and dtype.timezone is not None:
+        word, types = _KINDS[column.kind]
+        if column.kind == "time" and dtype.is_timestamp() and dtype.timezone is not None:
             raise ColumnError(
                 f"{contract.name}: {column.name!r} carries the time zone {dtype.timezone}; clean the "
                 f"table with cx.clean_{contract.name}(..., timezone='your shop’s zone') first"
             )
-        elif column.kind == "time" and (dtype.is_date() or dtype.is_null()):
-            casts[column.name] = value.cast("timestamp")
-        elif column.kind == "number" and (dtype.is_numeric() or dtype.is_null()):
-            casts[column.name] = value.cast("float64")
-        elif not isinstance(dtype, _KINDS[column.kind]):
+        is_whole_id = column.kind == "text" and dtype.is_integer()
+        if not (isinstance(dtype, types) or is_whole_id or dtype.is_null()):
             raise ColumnError(
-                f"{contract.name}: {column.name!r} is {dtype}, but must be a {column.kind}; "
-                f"cx.clean_{contract.name} reads it from text"
+                f"{contract.name}: {column.name!r} is {dtype}, but must be {word}; "
+                f"clean the table with cx.clean_{contract.name} first"
             )
-    return table.mutate(**casts) if casts else table
+        casts[column.name] = value.cast(_CASTS[column.kind])
+    return with_typed_nulls(table.mutate(**casts))
 
 
 def check_rows(table: ir.Table, contract: Contract) -> None:
@@ -142,7 +146,7 @@ def check_rows(table: ir.Table, contract: Contract) -> None:
     Raises
     ------
     DataError
-        The table is empty, a required column holds nulls, or the key repeats.
+        The table is empty, a required column holds nulls (or NaN), or the key repeats.
     """
     import pandera.ibis as pandera
 
@@ -153,19 +157,9 @@ def check_rows(table: ir.Table, contract: Contract) -> None:
     )
     try:
         schema.validate(table, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        named = {
-            failure["column"]
-            for group in error.message.values()
-            for kind in group.values()
-            for failure in kind
-        }
-        nulls = table.aggregate(
-            **{name: table[name].isnull().sum() for name in sorted(named)}
-        ).execute()
-        counts = ", ".join(f"{name!r} in {nulls[name][0]:,} rows" for name in nulls.columns)
+    except pandera.errors.SchemaErrors:
         raise DataError(
-            f"{contract.name}: empty values in required columns: {counts}; "
+            f"{contract.name}: empty values in required columns: {_empty(table, contract)}; "
             f"cx.clean_{contract.name} drops and counts them"
         ) from None
     if contract.key is not None:
@@ -177,6 +171,16 @@ def check_rows(table: ir.Table, contract: Contract) -> None:
                 f"more than one row (first: {first[contract.key][0]!r}); the grain is {contract.grain}: "
                 f"clean with cx.clean_{contract.name}"
             )
+
+
+def _empty(table: ir.Table, contract: Contract) -> str:
+    """Say how many values of each required column are null or NaN."""
+    empty = {name: table[name].isnull() for name in contract.required}
+    for name in contract.required:
+        if table[name].type().is_floating():
+            empty[name] = empty[name] | table[name].isnan()
+    counts = table.aggregate(**{name: flags.sum() for name, flags in empty.items()}).execute()
+    return ", ".join(f"{name!r} in {n:,} rows" for name, n in counts.iloc[0].items() if n)
 
 
 def observed(table: ir.Table, contract: Contract, as_of: datetime.date) -> ir.Table:

@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import DataError
-from cxlib.tables import Contract, check_rows, check_types
+from cxlib.tables import Contract, check_types
 
 MEANINGS = {
     "duplicate_row": "the same row once more, in every column",
@@ -21,6 +21,7 @@ MEANINGS = {
     "no_event": "no event name",
     "no_variant": "no variant name",
     "no_score": "no answer",
+    "no_amount": "no amount of money",
     "not_a_product": "postage, fees, samples and other lines that are no product",
     "adjustment": "a correction of the books, not an order",
     "refund_unmatched": "a refund of something that this export does not hold",
@@ -52,6 +53,8 @@ class Cleaned:
         Raw rows behind ``table`` (an order may stand on several, its refunds included).
     raw_revenue, kept_revenue : float or None
         The same account in money; None where the table has none.
+    contract : Contract or None
+        What the table keeps; analyses that need it need not look again.
     """
 
     table: ir.Table
@@ -60,6 +63,7 @@ class Cleaned:
     kept_rows: int
     raw_revenue: float | None = None
     kept_revenue: float | None = None
+    contract: Contract | None = None
 
     def __repr__(self) -> str:
         return (
@@ -102,31 +106,29 @@ def settle(
     lost = lost.sort_values("rule", key=lambda rules: rules.map(order), ignore_index=True)
     lost["rows"] = lost["rows"].astype(int)
     lost.insert(1, "meaning", lost["rule"].map(MEANINGS))
-    lost.insert(3, "rows_share", lost["rows"] / max(raw_rows, 1))
+    lost.insert(3, "rows_share", lost["rows"] / raw_rows)
     if raw_revenue is not None:
-        lost["revenue_share"] = lost["revenue"] / raw_revenue if raw_revenue else 0.0
+        lost["revenue_share"] = lost["revenue"] / abs(raw_revenue) if raw_revenue else 0.0
     if kept_rows + lost["rows"].sum() != raw_rows:
         raise AssertionError(
             f"{contract.name}: {raw_rows} raw rows, but {kept_rows} kept and {lost['rows'].sum()} lost"
         )
     _check_budget(lost, contract, raw_rows, kept_rows, max_loss)
-    table = check_types(table, contract)
-    check_rows(table, contract)
-    return Cleaned(table, lost, raw_rows, kept_rows, raw_revenue, kept_revenue)
+    return Cleaned(
+        check_types(table, contract), lost, raw_rows, kept_rows, raw_revenue, kept_revenue, contract
+    )
 
 
 def _check_budget(
     lost: pd.DataFrame, contract: Contract, raw_rows: int, kept_rows: int, max_loss: float
 ) -> None:
-    if raw_rows == 0:
-        raise DataError(f"{contract.name}: the source has no rows")
     rows_share = lost["rows_share"].sum()
-    revenue_share = lost["revenue_share"].sum() if "revenue_share" in lost else 0.0
-    if kept_rows and rows_share <= max_loss and revenue_share <= max_loss:
+    shares = lost[[name for name in ("rows_share", "revenue_share") if name in lost]].abs()
+    if kept_rows and (shares.sum() <= max_loss).all():
         return
-    worst = lost.sort_values("rows", ascending=False).head(4)
+    worst = lost.loc[shares.max(axis=1).sort_values(ascending=False, kind="stable").index[:4]]
     rules = "; ".join(f"{row.rule} {row.rows:,} ({row.meaning})" for row in worst.itertuples())
-    money = f" and {revenue_share:.1%} of the revenue" if "revenue_share" in lost else ""
+    money = f" and {shares['revenue_share'].sum():.1%} of the revenue" if "revenue" in lost else ""
     advice = (
         f"mend the export, or allow more with max_loss (now {max_loss:g})"
         if kept_rows

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import (
+    ColumnError,
     DataError,
     check_choice,
     check_columns,
     check_number,
-    check_timezone,
     listed,
 )
+from cxlib.clean.lines import with_money, with_rules
 from cxlib.clean.losses import Cleaned, settle
-from cxlib.clean.parse import check_readable, number, text, when
-from cxlib.sources import Raw, Source, read
+from cxlib.clean.parse import Clock, check_clock, check_readable, number, text, when
+from cxlib.sources import Raw, Rules, Source, read, reading
 from cxlib.tables import ORDERS
 
 MONEY = ("net_revenue", "amount", "refunded", "quantity", "unit_price")
-INNER = ("cancelled_at", "status", "tags", "item_id", "item_name", "is_test", *MONEY)
+MARKS = ("cancelled_at", "status", "tags", "is_test", "item_id")
+INNER = (*MONEY, *MARKS, "item_name")
 TRUE = ("true", "t", "yes", "y", "1")
+NOTHING = 1e-6
+"""Money below this is what float sums leave over, not revenue."""
 
 
 def clean_orders(
@@ -41,16 +45,21 @@ def clean_orders(
     Parameters
     ----------
     raw : Raw or any source that `read` takes
-        Must have ``order_id``, ``customer_id``, ``ordered_at`` and the money in one of three
-        forms: ``net_revenue``; ``amount`` (an order's total, standing on one of its rows) with
-        or without ``refunded``; or ``quantity`` and ``unit_price`` of each line. ``currency``,
-        ``cancelled_at``, ``status``, ``tags``, ``is_test`` and ``payment_method`` are used where there.
+        Must have ``order_id``, ``customer_id``, ``ordered_at`` and the money in one of three forms:
+
+        - ``net_revenue``: what an order brought in; one row per order;
+        - ``amount``, with or without ``refunded``: an order's total, on one of its rows;
+        - ``quantity`` and ``unit_price`` of each line.
+
+        ``currency``, ``cancelled_at``, ``status``, ``tags``, ``is_test`` and ``payment_method``
+        are used where there.
     timezone : str
         The shop's own clock, an IANA name. Stamps with an offset are converted to it once.
     currency : str, optional
         The one to keep, where the export mixes several.
     max_loss : float, default 0.3
-        Share of the raw rows, or of their revenue, beyond which the loss is an error.
+        Share of the raw rows, or of their revenue, beyond which the loss is an error. Revenue
+        counts by its size: refunds lost do not make up for orders lost.
     date_format : str, optional
         strptime format of dates that are not ISO 8601, such as ``"%d/%m/%Y %H:%M"``.
     naive : {"local", "utc"}, optional
@@ -76,9 +85,13 @@ def clean_orders(
 
     Notes
     -----
-    Exact duplicate rows go first, then lines that are no product, then refunds are netted: a
-    refund line (negative quantity on a cancelling invoice) belongs to the latest earlier order
-    of the same customer that holds the same item. What is left is grouped to orders.
+    Exact duplicate rows go first, then lines that are no product. Several totals of one order
+    are states of it that were exported at different times, never a sum: the one refunded most
+    is kept, the others are lost as ``duplicate_order``. Then refunds are netted: a negative row
+    counts for the order whose number it bears or, where the preset names a prefix of cancelling
+    invoices, for the latest earlier order of the same customer that holds the same item. What
+    is left is grouped to orders. An attribute that differs within an order takes its largest
+    value.
 
     Examples
     --------
@@ -93,56 +106,62 @@ def clean_orders(
                 rule  rows  revenue
     0  duplicate_row     1     35.0
     """
-    check_timezone("timezone", timezone)
     check_number("max_loss", max_loss, 0, 1)
     check_choice("decimal", decimal, [".", ","])
-    raw = raw if isinstance(raw, Raw) else read(raw)
-    rules = dict(raw.preset.rules) if raw.preset else {}
-    naive = check_choice(
-        "naive", naive or ("utc" if rules.get("timestamps") == "utc" else "local"), ["local", "utc"]
-    )
-    lines = _typed_lines(raw, rules, timezone, date_format, naive, decimal).cache()
-    lines = _with_line_rules(lines, rules).cache()
-    orders = _orders(lines, rules, currency).cache()
-    return _account(lines, orders, max_loss)
+    raw = read(raw)
+    _check_columns(raw.table, currency)
+    clock = check_clock(raw, timezone, naive, date_format)
+    rules = raw.preset.rules if raw.preset else Rules()
+    with reading(raw.name):
+        typed = _typed(raw, rules, clock, decimal).cache()
+    lines = with_rules(with_money(typed, rules), rules).cache()
+    orders = _orders(lines)
+    orders = orders.mutate(
+        _rule=ibis.cases(*_order_cases(orders, rules), else_=ibis.null("string"))
+    ).cache()
+    return _account(lines, _one_currency(orders, currency), max_loss)
 
 
-def _typed_lines(
-    raw: Raw,
-    rules: dict[str, Any],
-    timezone: str,
-    date_format: str | None,
-    naive: str,
-    decimal: str,
-) -> ir.Table:
-    """Return distinct raw rows with typed columns, ``revenue``, and ``copies`` of each."""
-    table = raw.table
-    check_columns("orders", table.columns, ["order_id", "customer_id", "ordered_at"])
+def _check_columns(table: ir.Table, currency: str | None) -> None:
+    needed = ["order_id", "customer_id", "ordered_at"]
     if not {"net_revenue", "amount"} & set(table.columns):
-        check_columns("orders", table.columns, ["quantity", "unit_price"])
-    times = {
-        name: when(table[name], timezone, naive=naive, date_format=date_format)
-        for name in ("ordered_at",)
-    }
-    numbers = {name: number(table[name], decimal) for name in MONEY if name in table.columns}
-    check_readable(table, "orders", times, numbers)
+        needed += ["quantity", "unit_price"]
+    if currency is not None:
+        needed += ["currency"]
+    check_columns("orders", table.columns, needed)
+    if "cancelled_at" in table.columns:
+        dtype = table["cancelled_at"].type()
+        if not (dtype.is_string() or dtype.is_temporal() or dtype.is_null()):
+            raise ColumnError(
+                f"orders: 'cancelled_at' is {dtype}, but must be the time of cancelling, null where "
+                "there was none; map another column"
+            )
 
-    who = text(table["customer_id"])
-    passed = [name for name in _passed_through(raw) if name in table.columns]
-    ids = {
-        "order_id": text(table["order_id"]),
-        "customer_id": who.lower() if rules.get("customer_is_email") else who,
-    }
-    other = {
-        name: text(table[name]) if table[name].type().is_string() else table[name]
-        for name in [*passed, "cancelled_at", "status", "tags", "item_id", "is_test"]
-        if name in table.columns
-    }
-    typed = table.mutate(**times, **numbers, **ids, **other)
-    typed = typed.group_by(typed.columns).aggregate(copies=lambda rows: rows.count())
-    return typed.mutate(revenue=_revenue(typed)).select(
-        *ids, *times, *other, *numbers, "revenue", "copies"
-    )
+
+def _typed(raw: Raw, rules: Rules, clock: Clock, decimal: str) -> ir.Table:
+    """Return the distinct raw rows with typed columns, and ``_copies`` of each."""
+    table = raw.table
+    times = {"ordered_at": when(table["ordered_at"], clock)}
+    numbers = {name: number(table[name], decimal) for name in MONEY if name in table.columns}
+    check_readable(table, "orders", clock, times, numbers)
+
+    texts = {"order_id": text(table["order_id"]), "customer_id": text(table["customer_id"])}
+    if rules.customer_is_email:
+        texts["customer_id"] = texts["customer_id"].lower()
+    for name in [*_passed_through(raw), *MARKS]:
+        if name in table.columns:
+            is_text = table[name].type().is_string() or name in ("status", "tags", "item_id")
+            texts[name] = text(table[name]) if is_text else table[name]
+    if "is_test" in texts:
+        texts["is_test"] = text(table["is_test"]).lower().isin(TRUE).fill_null(False)
+    if "currency" in texts:
+        texts["currency"] = texts["currency"].upper()
+    named = {**times, **numbers, **texts}
+    rest = {name: table[name] for name in table.columns if name not in named}
+    # columns that nothing uses only tell one line of an order from another
+    others = {"_others": ibis.struct(rest).hash()} if rest else {}
+    rows = table.select(**named, **others)
+    return rows.group_by(rows.columns).aggregate(_copies=rows.count()).drop(*others)
 
 
 def _passed_through(raw: Raw) -> list[str]:
@@ -151,200 +170,112 @@ def _passed_through(raw: Raw) -> list[str]:
     return [name for name in names if name not in INNER and name not in ORDERS.required]
 
 
-def _revenue(lines: ir.Table) -> ir.Value:
-    if "net_revenue" in lines.columns:
-        return lines["net_revenue"].fill_null(0.0)
-    if "amount" in lines.columns:
-        refunded = lines["refunded"].fill_null(0.0) if "refunded" in lines.columns else 0.0
-        return lines["amount"].fill_null(0.0) - refunded
-    return (lines["quantity"] * lines["unit_price"]).fill_null(0.0)
-
-
-def _with_line_rules(lines: ir.Table, rules: dict[str, Any]) -> ir.Table:
-    """Add ``rule`` (null where kept) and ``belongs_to``, the order that a line counts for."""
-    cases: list[tuple[ir.Value, str]] = [(lines["order_id"].isnull(), "no_order_id")]
-    if "adjustment_prefix" in rules:
-        cases.append((lines["order_id"].startswith(rules["adjustment_prefix"]), "adjustment"))
-    if "non_products" in rules:
-        exact = [code for code in rules["non_products"] if not code.endswith("*")]
-        starts = [code[:-1] for code in rules["non_products"] if code.endswith("*")]
-        odd = lines["item_id"].isin(exact)
-        for start in starts:
-            odd = odd | lines["item_id"].startswith(start)
-        cases.append((odd.fill_null(False), "not_a_product"))
-    lines = lines.mutate(
-        rule=ibis.cases(*cases, else_=ibis.null("string")), belongs_to=lines["order_id"]
-    )
-    return (
-        _match_refunds(lines, rules["cancellation_prefix"])
-        if "cancellation_prefix" in rules
-        else lines
-    )
-
-
-def _match_refunds(lines: ir.Table, prefix: str) -> ir.Table:
-    """Let each cancelling line count for the latest earlier order of the same customer and item.
-
-    A running maximum of "time, then order number" over purchases finds that order in one
-    pass, on any engine.
-    """
-    is_refund = lines["order_id"].startswith(prefix).fill_null(False)
-    bought = ~is_refund & (lines["quantity"] > 0) & lines["rule"].isnull()
-    mark = lines["ordered_at"].strftime("%Y%m%d%H%M%S") + lines["order_id"]
-    lines = lines.mutate(is_refund=is_refund, _bought=bought.ifelse(mark, ibis.null("string")))
-    so_far = ibis.window(
-        group_by=["customer_id", "item_id"],
-        order_by=["ordered_at", "is_refund"],
-        preceding=None,
-        following=0,
-    )
-    lines = lines.mutate(_latest=lines["_bought"].max().over(so_far))
-    target = ibis.ifelse(
-        lines["customer_id"].notnull(), lines["_latest"].substr(14), ibis.null("string")
-    )
-    unmatched = (
-        lines["is_refund"]
-        & lines["rule"].isnull()
-        & target.isnull()
-        & lines["customer_id"].notnull()
-    )
-    return lines.mutate(
-        belongs_to=ibis.ifelse(
-            lines["is_refund"], target.fill_null(lines["order_id"]), lines["order_id"]
-        ),
-        rule=ibis.ifelse(unmatched, "refund_unmatched", lines["rule"]),
-    ).drop("_bought", "_latest")
-
-
-def _orders(lines: ir.Table, rules: dict[str, Any], currency: str | None) -> ir.Table:
-    """Return one row per order with its rule (null where kept), its raw rows and its revenue."""
-    kept = lines.filter(lines["rule"].isnull())
-    own = kept["belongs_to"] == kept["order_id"]
-    attributes = [
-        name
-        for name in kept.columns
-        if name
-        not in (
-            "order_id",
-            "belongs_to",
-            "rule",
-            "copies",
-            "revenue",
-            "is_refund",
-            "item_id",
-            "quantity",
-            "unit_price",
-        )
-    ]
-    first = {name: kept[name].max(where=own) for name in attributes if name != "ordered_at"}
-    refunds = kept["revenue"].sum(where=~own).fill_null(0.0)
+def _orders(lines: ir.Table) -> ir.Table:
+    """Return one row per order: attributes, ``_net``, ``_refunds``, ``_n_totals``, ``_raw_rows``."""
+    kept = lines.filter(lines["_rule"].isnull())
+    placed = ~kept["_is_refund"]
+    not_attributes = {"order_id", "customer_id", "ordered_at", "item_id", *MONEY}
+    not_attributes |= {"_belongs_to", "_rule", "_copies", "_revenue", "_is_refund"}
+    attributes = {
+        name: kept[name].max(where=placed) for name in kept.columns if name not in not_attributes
+    }
+    refunds = kept["_revenue"].sum(where=~placed).fill_null(0.0)
     if "refunded" in kept.columns:
-        refunds = refunds - kept["refunded"].sum().fill_null(0.0)
-    orders = (
-        kept.group_by("belongs_to")
-        .aggregate(
-            **first,
-            ordered_at=kept["ordered_at"].min(where=own),
-            net=kept["revenue"].sum(),
-            refunds=refunds,
-            raw_rows=kept.count(),
-            heads=kept["revenue"].count(where=kept["amount"].notnull())
-            if "amount" in kept.columns
-            else ibis.literal(1),
-        )
-        .rename(order_id="belongs_to")
+        refunds = refunds - kept["refunded"].abs().sum(where=placed).fill_null(0.0)
+    orders = kept.group_by("_belongs_to").aggregate(
+        customer_id=kept["customer_id"].max(),
+        ordered_at=kept["ordered_at"].min(where=placed),
+        **attributes,
+        _net=kept["_revenue"].sum(),
+        _refunds=refunds,
+        _n_totals=kept["_revenue"].count(where=placed),
+        _raw_rows=kept.count(),
     )
-    _check_currency(orders, currency)
-    return orders.mutate(
-        rule=ibis.cases(*_order_cases(orders, rules, currency), else_=ibis.null("string"))
-    )
+    return orders.rename(order_id="_belongs_to")
 
 
-def _order_cases(
-    orders: ir.Table, rules: dict[str, Any], currency: str | None
-) -> list[tuple[ir.Value, str]]:
-    cases = [(orders["ordered_at"].isnull(), "no_time")]
-    test = ibis.literal(False)
-    if "is_test" in orders.columns:
-        test = test | orders["is_test"].cast("string").lower().isin(TRUE)
-    if "tags" in orders.columns and "test_tags" in rules:
-        words = "|".join(rules["test_tags"])
-        test = test | orders["tags"].lower().re_search(rf"(^|[,\s])({words})($|[,\s])")
-    if "payment_method" in orders.columns and "test_payments" in rules:
-        test = test | orders["payment_method"].lower().isin(rules["test_payments"])
-    cases.append((test.fill_null(False), "test_order"))
-    if "cancelled_at" in orders.columns:
+def _order_cases(orders: ir.Table, rules: Rules) -> list[tuple[ir.Value, str]]:
+    """Return why an order is lost; the first reason that holds is counted."""
+    names = orders.columns
+    lower = {name: orders[name].lower() for name in ("tags", "status") if name in names}
+    cases: list[tuple[ir.Value, str]] = []
+    if "is_test" in names:
+        cases.append((orders["is_test"], "test_order"))
+    if "tags" in names and rules.test_tags:
+        words = "|".join(re.escape(tag.lower()) for tag in rules.test_tags)
+        cases.append((lower["tags"].re_search(rf"(^|,)\s*({words})\s*(,|$)"), "test_order"))
+    if "payment_method" in names and rules.test_payments:
+        cases.append((orders["payment_method"].lower().isin(rules.test_payments), "test_order"))
+    if "cancelled_at" in names:
         cases.append((orders["cancelled_at"].notnull(), "cancelled"))
-    if "status" in orders.columns and "unpaid" in rules:
-        cases.append((orders["status"].lower().isin(rules["unpaid"]).fill_null(False), "unpaid"))
-    cases.append((orders["customer_id"].isnull(), "no_customer"))
-    if currency is not None and "currency" in orders.columns:
-        cases.append((orders["currency"] != currency, "other_currency"))
-    cases.append(((orders["refunds"] < 0) & (orders["net"] <= 1e-9), "refunded_in_full"))
-    cases.append((orders["net"] < 0, "negative_total"))
-    return cases
+    if "status" in names and rules.unpaid:
+        cases.append((lower["status"].isin(rules.unpaid), "unpaid"))
+    has_total, is_negative = orders["_n_totals"] > 0, orders["_net"] < -NOTHING
+    refunded = (orders["_refunds"] < 0) & (orders["_net"] < NOTHING)
+    return [
+        *cases,
+        (orders["customer_id"].isnull(), "no_customer"),
+        (~has_total & (orders["_refunds"] < 0), "refund_unmatched"),
+        (~has_total, "no_amount"),
+        (orders["ordered_at"].isnull(), "no_time"),
+        (refunded, "refunded_in_full"),
+        (is_negative, "negative_total"),
+    ]
 
 
-def _check_currency(orders: ir.Table, currency: str | None) -> None:
+def _one_currency(orders: ir.Table, currency: str | None) -> ir.Table:
+    """Lose the orders in other currencies than the chosen one; without a choice refuse a mix."""
     if "currency" not in orders.columns:
-        return
-    found = orders["currency"].value_counts(name="n").order_by(ibis.desc("n")).execute()
-    counts = {row.currency: row.n for row in found.itertuples() if isinstance(row.currency, str)}
-    if currency is not None:
-        check_choice("currency", currency, counts)
-    elif len(counts) > 1:
+        return orders
+    kept = orders.filter(orders["_rule"].isnull() & orders["currency"].notnull())
+    found = kept["currency"].value_counts(name="n").order_by(ibis.desc("n"), "currency").execute()
+    counts = dict(zip(found["currency"], found["n"], strict=True))
+    if currency is None and len(counts) > 1:
         shown = listed(f"{name} {n:,}" for name, n in counts.items())
         raise DataError(
-            f"orders: 'currency' mixes {shown}; choose one with currency='{next(iter(counts))}'"
+            f"orders: 'currency' mixes {shown}; choose one with currency={next(iter(counts))!r}"
         )
+    if currency is None or not counts:
+        return orders
+    check_choice("currency", currency, counts)
+    is_other = (orders["currency"] != currency).fill_null(True) & orders["_rule"].isnull()
+    return orders.mutate(_rule=ibis.ifelse(is_other, "other_currency", orders["_rule"]))
 
 
 def _account(lines: ir.Table, orders: ir.Table, max_loss: float) -> Cleaned:
-    again = lines["copies"] - 1
-    whole = (
-        lines.aggregate(
-            rows=lines["copies"].sum(),
-            revenue=(lines["revenue"] * lines["copies"]).sum(),
-            again=again.sum(),
-            again_revenue=(lines["revenue"] * again).sum(),
-        )
-        .execute()
-        .iloc[0]
-        .fillna(0)
+    by_line = lines.group_by(rule=lines["_rule"]).aggregate(
+        rows=lines.count(),
+        revenue=lines["_revenue"].sum().fill_null(0.0),
+        again=(lines["_copies"] - 1).sum(),
+        again_revenue=(lines["_revenue"] * (lines["_copies"] - 1)).sum().fill_null(0.0),
     )
-    duplicates = pd.DataFrame(
-        {"rule": ["duplicate_row"], "rows": [whole["again"]], "revenue": [whole["again_revenue"]]}
+    by_order = orders.group_by(rule=orders["_rule"]).aggregate(
+        rows=orders["_raw_rows"].sum(), revenue=orders["_net"].sum().fill_null(0.0)
     )
-    by_line = (
-        lines.group_by("rule")
-        .aggregate(rows=lines.count(), revenue=lines["revenue"].sum())
-        .execute()
-    )
-    by_order = (
-        orders.group_by("rule")
-        .aggregate(rows=orders["raw_rows"].sum(), revenue=orders["net"].sum())
-        .execute()
-    )
+    line_sums, order_sums = by_line.execute(), by_order.execute()
+    again = line_sums[["again", "again_revenue"]].sum()
+    duplicates = {
+        "rule": "duplicate_row",
+        "rows": again["again"],
+        "revenue": again["again_revenue"],
+    }
     lost = pd.concat(
-        [duplicates, by_line[by_line["rule"].notna()], by_order[by_order["rule"].notna()]],
-        ignore_index=True,
+        [
+            pd.DataFrame([duplicates]),
+            line_sums.loc[line_sums["rule"].notna(), ["rule", "rows", "revenue"]],
+            order_sums[order_sums["rule"].notna()],
+        ]
     )
-    kept = by_order[by_order["rule"].isna()]
-    table = orders.filter(orders["rule"].isnull())
-    table = table.mutate(net_revenue=table["net"])
-    table = table.select(
-        *ORDERS.required,
-        *[
-            name
-            for name in table.columns
-            if name not in (*ORDERS.required, *INNER, "net", "refunds", "raw_rows", "heads", "rule")
-        ],
-    )
+    kept = order_sums.loc[order_sums["rule"].isna(), ["rows", "revenue"]].sum()
+    whole = line_sums[["rows", "revenue"]].sum()
+    net = ibis.ifelse(orders["_net"].abs() < NOTHING, 0.0, orders["_net"])
+    hidden = (*ORDERS.required, *INNER, "_net", "_refunds", "_n_totals", "_raw_rows", "_rule")
+    table = orders.filter(orders["_rule"].isnull()).mutate(net_revenue=net)
     return settle(
-        table,
+        table.select(*ORDERS.required, *[name for name in orders.columns if name not in hidden]),
         lost,
         ORDERS,
-        raw=(int(whole["rows"]), float(whole["revenue"])),
-        kept=(int(kept["rows"].sum()), float(kept["revenue"].sum())),
+        raw=(int(whole["rows"] + again["again"]), float(whole["revenue"] + again["again_revenue"])),
+        kept=(int(kept["rows"]), float(kept["revenue"])),
         max_loss=max_loss,
     )

@@ -6,10 +6,10 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from cxlib._checks import check_choice, check_columns, check_number, check_timezone
+from cxlib._checks import check_columns, check_number
 from cxlib.clean.losses import Cleaned, settle
-from cxlib.clean.parse import check_readable, number, text, when
-from cxlib.sources import Raw, Source, read
+from cxlib.clean.parse import check_clock, check_readable, number, text, when
+from cxlib.sources import Raw, Source, read, reading
 from cxlib.tables import EVENTS, EXPOSURES, RESPONSES, Contract
 
 SCALES = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
@@ -52,13 +52,19 @@ def clean_events(
     >>> cx.clean_events(raw, timezone="Europe/Paris").table.execute()["occurred_at"].dt.hour.tolist()
     [10, 10]
     """
-    typed = _typed(raw, EVENTS, timezone, date_format, naive)
+    check_number("max_loss", max_loss, 0, 1)
+    raw = read(raw)
+    typed, raw_rows = _typed(raw, EVENTS, timezone, date_format, naive)
+    typed = typed.distinct()
     cases = [
         (typed["user_id"].isnull(), "no_user"),
         (typed["event"].isnull(), "no_event"),
         (typed["occurred_at"].isnull(), "no_time"),
     ]
-    return _settle(_distinct(typed, cases), EVENTS, max_loss)
+    ruled = _with_rule(typed, cases)
+    if "event_id" in ruled.columns:
+        ruled = _first_of_each_id(ruled)
+    return _settle(ruled, EVENTS, raw.name, raw_rows, max_loss)
 
 
 def clean_exposures(
@@ -97,14 +103,15 @@ def clean_exposures(
     >>> cx.clean_exposures(raw, timezone="UTC", max_loss=0.5).losses["rule"].tolist()
     ['no_variant']
     """
-    typed = _typed(raw, EXPOSURES, timezone, date_format, naive)
+    check_number("max_loss", max_loss, 0, 1)
+    raw = read(raw)
+    typed, raw_rows = _typed(raw, EXPOSURES, timezone, date_format, naive)
     cases = [
         (typed["user_id"].isnull(), "no_user"),
         (typed["variant"].isnull(), "no_variant"),
         (typed["exposed_at"].isnull(), "no_time"),
     ]
-    ruled = typed.mutate(rule=ibis.cases(*cases, else_=ibis.null("string")))
-    return _settle(ruled, EXPOSURES, max_loss)
+    return _settle(_with_rule(typed, cases), EXPOSURES, raw.name, raw_rows, max_loss)
 
 
 def clean_responses(
@@ -144,7 +151,10 @@ def clean_responses(
     >>> cx.clean_responses(raw, timezone="UTC", max_loss=0.5).losses["rule"].tolist()
     ['out_of_range']
     """
-    typed = _typed(raw, RESPONSES, timezone, date_format, naive).mutate(kind=ibis._["kind"].lower())
+    check_number("max_loss", max_loss, 0, 1)
+    raw = read(raw)
+    typed, raw_rows = _typed(raw, RESPONSES, timezone, date_format, naive)
+    typed = typed.mutate(kind=typed["kind"].lower()).distinct()
     low, high = (
         ibis.cases(
             *[(typed["kind"] == kind, scale[end]) for kind, scale in SCALES.items()],
@@ -159,64 +169,59 @@ def clean_responses(
         (~typed["kind"].isin(list(SCALES)).fill_null(False), "unknown_kind"),
         (~typed["score"].between(low, high).fill_null(False), "out_of_range"),
     ]
-    return _settle(_distinct(typed, cases), RESPONSES, max_loss)
+    return _settle(_with_rule(typed, cases), RESPONSES, raw.name, raw_rows, max_loss)
 
 
 def _typed(
-    raw: Source, contract: Contract, timezone: str, date_format: str | None, naive: str | None
-) -> ir.Table:
-    check_timezone("timezone", timezone)
-    raw = raw if isinstance(raw, Raw) else read(raw)
+    raw: Raw, contract: Contract, timezone: str, date_format: str | None, naive: str | None
+) -> tuple[ir.Table, int]:
+    """Return the raw rows with typed columns, and their count."""
     table = raw.table
     check_columns(contract.name, table.columns, contract.required)
-    rules = raw.preset.rules if raw.preset else {}
-    naive = check_choice(
-        "naive", naive or ("utc" if rules.get("timestamps") == "utc" else "local"), ["local", "utc"]
-    )
-    kinds = {column.name: column.kind for column in contract.columns}
-    times = {
-        name: when(table[name], timezone, naive=naive, date_format=date_format)
-        for name, kind in kinds.items()
-        if kind == "time"
+    clock = check_clock(raw, timezone, naive, date_format)
+    of_kind = {
+        kind: [column.name for column in contract.columns if column.kind == kind]
+        for kind in ("time", "number", "text")
     }
-    numbers = {name: number(table[name]) for name, kind in kinds.items() if kind == "number"}
-    check_readable(table, contract.name, times, numbers)
-    texts = {name: text(table[name]) for name, kind in kinds.items() if kind == "text"}
-    return table.mutate(**times, **numbers, **texts)
+    times = {name: when(table[name], clock) for name in of_kind["time"]}
+    numbers = {name: number(table[name]) for name in of_kind["number"]}
+    texts = {name: text(table[name]) for name in of_kind["text"]}
+    with reading(raw.name):
+        rows = check_readable(table, contract.name, clock, times, numbers)
+        return table.mutate(**times, **numbers, **texts), rows
 
 
-def _distinct(typed: ir.Table, cases: list[tuple[ir.Value, str]]) -> ir.Table:
-    """Add ``rule``: the first case that holds, or that the row or its event id came before."""
-    copy = ibis.row_number().over(ibis.window(group_by=typed.columns))
-    cases = [*cases, (copy > 0, "duplicate_row")]
-    ruled = typed.mutate(rule=ibis.cases(*cases, else_=ibis.null("string")))
-    if "event_id" not in typed.columns:
-        return ruled
-    kept_first = ibis.window(
-        group_by=["event_id", ruled["rule"].isnull()],
-        order_by=[ruled["occurred_at"], ruled["user_id"], ruled["event"]],
+def _with_rule(typed: ir.Table, cases: list[tuple[ir.Value, str]]) -> ir.Table:
+    """Add ``_rule``, the first that holds; null where the row is kept."""
+    return typed.mutate(_rule=ibis.cases(*cases, else_=ibis.null("string")))
+
+
+def _first_of_each_id(ruled: ir.Table) -> ir.Table:
+    """Give all kept rows of an ``event_id`` but the earliest the rule ``duplicate_event``."""
+    event_id = text(ruled["event_id"])
+    has_id = ruled["_rule"].isnull() & event_id.notnull()
+    rest = [name for name in ruled.columns if name != "occurred_at"]
+    of_id = ibis.window(group_by=[event_id, has_id], order_by=["occurred_at", *rest])
+    is_later = has_id & (ibis.row_number().over(of_id) > 0)
+    return ruled.mutate(_rule=ibis.ifelse(is_later, "duplicate_event", ruled["_rule"]))
+
+
+def _settle(
+    ruled: ir.Table, contract: Contract, source: str, raw_rows: int, max_loss: float
+) -> Cleaned:
+    """Count the rules of ``ruled``; rows that it no longer has were exact duplicates."""
+    with reading(source):
+        ruled = ruled.cache()
+    counts: pd.DataFrame = (
+        ruled.group_by(rule=ruled["_rule"]).aggregate(rows=ruled.count()).execute()
     )
-    repeat = (
-        ruled["rule"].isnull()
-        & ruled["event_id"].notnull()
-        & (ibis.row_number().over(kept_first) > 0)
-    )
-    return ruled.mutate(rule=ibis.ifelse(repeat, "duplicate_event", ruled["rule"]))
-
-
-def _settle(ruled: ir.Table, contract: Contract, max_loss: float) -> Cleaned:
-    check_number("max_loss", max_loss, 0, 1)
-    ruled = ruled.cache()
-    counts: pd.DataFrame = ruled.group_by("rule").aggregate(rows=ruled.count()).execute()
-    raw_rows, kept_rows = (
-        int(counts["rows"].sum()),
-        int(counts.loc[counts["rule"].isna(), "rows"].sum()),
-    )
+    again = raw_rows - int(counts["rows"].sum())
+    duplicates = pd.DataFrame({"rule": ["duplicate_row"], "rows": [again]})
     return settle(
-        ruled.filter(ruled["rule"].isnull()).drop("rule"),
-        counts[counts["rule"].notna()],
+        ruled.filter(ruled["_rule"].isnull()).drop("_rule"),
+        pd.concat([duplicates, counts[counts["rule"].notna()]]),
         contract,
         raw=(raw_rows, None),
-        kept=(kept_rows, None),
+        kept=(int(counts.loc[counts["rule"].isna(), "rows"].sum()), None),
         max_loss=max_loss,
     )

@@ -2,156 +2,231 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from cxlib._checks import ColumnError, DataError
+from cxlib._checks import ColumnError, DataError, ParameterError, check_choice, check_timezone
+from cxlib.sources import Raw
 
-ISO = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?$"
-OFFSET = r" ?(Z|UTC|[+-]\d{2}:?\d{2})$"
-BIDI_MARKS = "[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+OFFSET = r"(Z|UTC|[+-][01]\d(:?[0-5]\d)?)"
+ISO = rf"^\s*\d{{4}}-\d{{2}}-\d{{2}}([ T]\d{{2}}:\d{{2}}(:\d{{2}}(\.\d+)?)?( ?{OFFSET})?)?\s*$"
+ZONED = rf":\d{{2}}(\.\d+)? ?{OFFSET}\s*$"
+NO_SECONDS = r"^(.{10}[ T]\d{2}:\d{2})([^:\d])"
+FORMAT_LETTERS = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
+
+# blanks at either end, and marks of writing direction anywhere: none of them is seen
+BLANK = r"\s\x{00a0}\x{202f}"
+MARKS = r"\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}\x{feff}"
+UNSEEN = rf"^[{BLANK}{MARKS}]+|[{BLANK}{MARKS}]+$|[{MARKS}]"
+
+EASTERN_DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹"
+PLAIN = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+GROUPED = {
+    ".": r"^[+-]?(\d+(\.\d+)?|\d{1,3}(,\d{3})+\.\d+)$",
+    ",": rf"^[+-]?(\d+|\d{{1,3}}([.{BLANK}]\d{{3}})+)(,\d+)?$",
+}
+GROUP_SIGN = {".": ",", ",": rf"[.{BLANK}]"}
 
 
-@ibis.udf.scalar.builtin(name="timezone")
-def _in_utc(zone: str, stamp: dt.timestamp) -> dt.Timestamp(timezone="UTC"):
+MOMENT = dt.Timestamp(timezone="UTC")
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.timestamp), MOMENT))
+def _in_utc(zone: str, stamp: Any) -> Any:
     """Return a naive UTC stamp as a moment."""
 
 
-@ibis.udf.scalar.builtin(name="timezone")
-def _on_the_wall(zone: str, moment: dt.Timestamp(timezone="UTC")) -> dt.timestamp:
+@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, MOMENT), dt.timestamp))
+def _on_the_wall(zone: str, moment: Any) -> Any:
     """Return a moment as the naive stamp that clocks in the zone show."""
 
 
-@ibis.udf.scalar.builtin(name="try_strptime")
-def _try_strptime(text: str, date_format: str) -> dt.timestamp:
+@ibis.udf.scalar.builtin(name="try_strptime", signature=((dt.string, dt.string), dt.timestamp))
+def _try_strptime(text: str, date_format: str) -> Any:
     """Return text as a time stamp, or null where it does not fit the format."""
+
+
+@ibis.udf.scalar.builtin(name="try_strptime", signature=((dt.string, dt.string), MOMENT))
+def _try_strptime_with_offset(text: str, date_format: str) -> Any:
+    """Return text whose format says its distance from UTC (%z) as a moment, or null."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How the stamps of an export are read: its zone, its format, and what no offset means."""
+
+    timezone: str
+    naive: str = "local"
+    date_format: str | None = None
+
+
+def check_clock(raw: Raw, timezone: str, naive: str | None, date_format: str | None) -> Clock:
+    """Return how to read the stamps of ``raw``; what is not given, its preset says."""
+    if naive is None:
+        utc = raw.preset is not None and raw.preset.rules.timestamps == "utc"
+        naive = "utc" if utc else "local"
+    check_choice("naive", naive, ["local", "utc"])
+    letters = re.findall(r"%-?(.?)", date_format or "%Y")
+    if not letters or set(letters) - set(FORMAT_LETTERS):
+        raise ParameterError(
+            f"date_format={date_format!r} is not a strptime format; write one such as '%d/%m/%Y %H:%M'"
+        )
+    return Clock(check_timezone("timezone", timezone), naive, date_format)
 
 
 def text(value: ir.Value) -> ir.Value:
     """Return ids and names as trimmed text, blank as null; whole floats lose their ``.0``."""
-    if value.type().is_floating():
-        value = value.cast("int64")
-    value = value.cast("string").re_replace(BIDI_MARKS, "").strip()
-    return value.nullif("")
+    dtype = value.type()
+    if dtype.is_floating() or dtype.is_decimal():
+        whole = value.try_cast("int64")
+        known = ~value.isnan() if dtype.is_floating() else value.notnull()
+        written = ibis.ifelse(value == whole, whole.cast("string"), value.cast("string"))
+        return ibis.ifelse(known, written, ibis.null("string"))
+    return value.cast("string").re_replace(UNSEEN, "").nullif("")
 
 
 def number(value: ir.Value, decimal: str = ".") -> ir.Value:
     """Return text or numbers as float, null where blank or unreadable.
 
-    With ``decimal=","`` points and spaces group the thousands: ``1.234,56``.
+    Thousands may be grouped where that is plain to see: ``1,234.56``, or with ``decimal=","``
+    ``1.234,56`` and ``1 234,56``. ``1,234`` alone could be either and is not read.
     """
     if value.type().is_string():
-        value = value.strip()
-        if decimal == ",":
-            value = value.re_replace(r"[.\s]", "").replace(",", ".")
-        value = value.nullif("").try_cast("float64")
+        grouped = _grouped(text(value), decimal)
+        plain = value.re_search(PLAIN)
+        value = grouped if decimal == "," else ibis.ifelse(plain, value, grouped)
+        value = value.try_cast("float64")
     value = value.cast("float64")
     return ibis.ifelse(value.isnan() | value.isinf(), ibis.null("float64"), value)
 
 
-def has_offset(value: ir.Value) -> ir.Value:
-    """Return whether a text stamp says its distance from UTC."""
-    return value.strip().re_search(OFFSET)
+def _grouped(written: ir.Value, decimal: str) -> ir.Value:
+    """Return numbers with grouped thousands, other decimal signs or eastern digits plainly."""
+    group = "," if decimal == "." else "."
+    western = written.translate(
+        f"{EASTERN_DIGITS}\u066b\u066c\u2212", f"{'0123456789' * 2}{decimal}{group}-"
+    )
+    known = western.re_search(GROUPED[decimal]).ifelse(western, ibis.null("string"))
+    return known.re_replace(GROUP_SIGN[decimal], "").replace(",", ".")
 
 
-def when(
-    value: ir.Value, timezone: str, *, naive: str = "local", date_format: str | None = None
-) -> ir.Value:
+def when(value: ir.Value, clock: Clock) -> ir.Value:
     """Return stamps on the shop's own clock, null where blank or unreadable.
 
-    Text is ISO 8601 or ``date_format``. An offset or a zone in the value is converted to
-    ``timezone``; a stamp without one is on the shop's clock already (``naive="local"``) or
-    in UTC (``naive="utc"``).
+    Text is ISO 8601 or of the clock's ``date_format``. An offset or a zone in the value is
+    converted to the shop's zone; a stamp without one is on the shop's clock already, or in
+    UTC if the clock says so. A date without a time of day is never moved.
     """
     dtype = value.type()
-    if dtype.is_date():
+    if dtype.is_date() or dtype.is_null():
         return value.cast("timestamp")
     if dtype.is_timestamp():
-        if dtype.timezone is not None:
-            return _on_the_wall(timezone, value)
-        return _from_utc(value, timezone) if naive == "utc" else value
+        if dtype.timezone is None:
+            return _naive(value.cast("timestamp"), clock)
+        return _on_the_wall(clock.timezone, value.cast(MOMENT))
     if not dtype.is_string():
         raise ColumnError(
             f"{value.get_name()!r} is {dtype}, not text, a date or a time stamp; map another column"
         )
-    stamp = value.strip().nullif("")
-    if date_format is not None:
-        local = _try_strptime(stamp, date_format)
-        return _from_utc(local, timezone) if naive == "utc" else local
-    known = stamp.re_search(ISO).ifelse(stamp, ibis.null("string"))
-    clock = known.re_replace(OFFSET, "").try_cast("timestamp")
-    offset = known.re_extract(OFFSET, 1).replace(":", "")
-    minutes = ibis.ifelse(
-        offset.re_search(r"^[+-]\d{4}$"),
-        (offset.substr(1, 2).try_cast("int64") * 60 + offset.substr(3, 2).try_cast("int64"))
-        * ibis.ifelse(offset.startswith("-"), -1, 1),
-        0,
+    if clock.date_format is None:
+        return _iso(value, clock)
+    if re.search("%[zZ]", clock.date_format):
+        moment = _try_strptime_with_offset(text(value), clock.date_format)
+        return _on_the_wall(clock.timezone, moment)
+    return _naive(_try_strptime(text(value), clock.date_format), clock)
+
+
+def _iso(value: ir.Value, clock: Clock) -> ir.Value:
+    full = value.strip().re_replace(NO_SECONDS, r"\1:00\2").replace("UTC", "Z")
+    for sign in "+-Z":
+        full = full.replace(f" {sign}", sign)
+    local = value.try_cast("timestamp")
+    return ibis.cases(
+        (~value.re_search(ISO), ibis.null("timestamp")),
+        (_has_offset(value), _on_the_wall(clock.timezone, full.try_cast(MOMENT))),
+        (value.strip().length() == len("2024-12-31"), local),
+        else_=_naive(local, clock),
     )
-    moved = _from_utc(clock - minutes.as_interval("m"), timezone)
-    fixed = _from_utc(clock, timezone) if naive == "utc" else clock
-    return ibis.ifelse(has_offset(known), moved, fixed)
 
 
-def _from_utc(stamp: ir.Value, timezone: str) -> ir.Value:
-    return _on_the_wall(timezone, _in_utc("UTC", stamp))
+def _has_offset(value: ir.Value) -> ir.Value:
+    return value.re_search(ZONED)
+
+
+def _naive(stamp: ir.Value, clock: Clock) -> ir.Value:
+    if clock.naive == "local":
+        return stamp
+    return _on_the_wall(clock.timezone, _in_utc("UTC", stamp))
 
 
 def check_readable(
-    raw: ir.Table, table: str, times: dict[str, ir.Value], numbers: dict[str, ir.Value]
-) -> None:
-    """Raise `DataError` where a value that is not blank could not be read.
-
-    ``times`` and ``numbers`` hold the parsed columns by their raw name; one query counts all.
-    """
-    parsed = {**times, **numbers}
-    filled = {name: text(raw[name].cast("string")).notnull() for name in parsed}
-    counts = {name: (filled[name] & value.isnull()).sum() for name, value in parsed.items()}
-    stamped = {
-        f"{name} offset": has_offset(raw[name]).sum()
-        for name in times
-        if raw[name].type().is_string()
-    }
-    present = {
-        f"{name} filled": filled[name].sum() for name in times if raw[name].type().is_string()
-    }
-    found = raw.aggregate(**counts, **stamped, **present).execute().iloc[0].fillna(0)
-    for name in parsed:
-        if found[name]:
-            raise DataError(
-                _unreadable(
-                    raw, table, name, parsed[name], filled[name], int(found[name]), name in times
-                )
-            )
-        with_offset, all_filled = found.get(f"{name} offset", 0), found.get(f"{name} filled", 0)
-        if 0 < with_offset < all_filled:
-            raise DataError(
-                f"{table}: {name!r} mixes {int(with_offset):,} stamps with an offset from UTC and "
-                f"{int(all_filled - with_offset):,} without; export them in one form"
-            )
-
-
-def _unreadable(
     raw: ir.Table,
     table: str,
-    name: str,
-    value: ir.Value,
-    filled: ir.Value,
-    rows: int,
-    is_time: bool,
-) -> str:
-    numbered = raw.mutate(_row=ibis.row_number() + 1, _bad=filled & value.isnull())
-    first = (
-        numbered.filter(numbered["_bad"])
-        .order_by("_row")
-        .limit(1)
-        .select("_row", name)
-        .execute()
-        .iloc[0]
-    )
-    kind, remedy = ("date", "give date_format=") if is_time else ("number", "give decimal=")
-    plural = "value that is" if rows == 1 else "values that are"
+    clock: Clock,
+    times: Mapping[str, ir.Value],
+    numbers: Mapping[str, ir.Value],
+) -> int:
+    """Return the count of rows, once every value that is not blank could be read.
+
+    ``times`` and ``numbers`` hold the parsed columns by their raw name; one query counts all.
+
+    Raises
+    ------
+    DataError
+        There are no rows, a value cannot be read, or only some stamps have an offset.
+    """
+    parsed = {**times, **numbers}
+    unread = {name: _is_filled(raw[name]) & value.isnull() for name, value in parsed.items()}
+    counts = {f"{name} unread": flag.sum() for name, flag in unread.items()}
+    iso = [name for name in times if raw[name].type().is_string() and clock.date_format is None]
+    for name in iso:
+        counts[f"{name} filled"] = _is_filled(raw[name]).sum()
+        counts[f"{name} offset"] = _has_offset(raw[name]).sum()
+    found = raw.aggregate(rows=raw.count(), **counts).execute().iloc[0]
+    if not found["rows"]:
+        raise DataError(f"{table}: the source has no rows")
+    for name, flag in unread.items():
+        if found[f"{name} unread"]:
+            said = _unread(
+                raw.select(name, bad=flag),
+                int(found[f"{name} unread"]),
+                clock if name in times else None,
+            )
+            raise DataError(f"{table}: {name!r} holds {said}")
+    for name in iso:
+        offset, filled = int(found[f"{name} offset"]), int(found[f"{name} filled"])
+        if 0 < offset < filled:
+            raise DataError(
+                f"{table}: {name!r} mixes {offset:,} stamps with an offset from UTC and "
+                f"{filled - offset:,} without; export them in one form"
+            )
+    return int(found["rows"])
+
+
+def _is_filled(value: ir.Value) -> ir.Value:
+    if value.type().is_string():
+        return value.strip() != ""
+    return text(value).notnull()
+
+
+def _unread(bad: ir.Table, rows: int, clock: Clock | None) -> str:
+    """Say how many values of the first column are ``bad``, which is the first, and what to do."""
+    numbered = bad.mutate(row=ibis.row_number() + 1)
+    value, _, row = numbered.filter(numbered["bad"]).order_by("row").limit(1).execute().iloc[0]
+    is_one = rows == 1
+    fault, remedy = f"that {'is' if is_one else 'are'} no number", "give decimal="
+    if clock is not None:
+        fault, remedy = f"that {'is' if is_one else 'are'} no date", "give date_format="
+        if clock.date_format is not None:
+            fault = f"that {'does' if is_one else 'do'} not fit date_format={clock.date_format!r}"
+            remedy = "give another"
     return (
-        f"{table}: {name!r} holds {rows:,} {plural} no {kind} (first: {first[name]!r}, row {first['_row']}); "
-        f"{remedy} or fix {'it' if rows == 1 else 'them'}"
+        f"{rows:,} {'value' if is_one else 'values'} {fault} (first: {value!r}, row {row:,}); "
+        f"{remedy} or fix {'it' if is_one else 'them'}"
     )

@@ -1,0 +1,104 @@
+"""What each row of an orders export is: a kept line, a refund of which order, or a named loss."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from cxlib._checks import check_columns
+from cxlib.sources import Rules
+
+
+def with_money(lines: ir.Table, rules: Rules) -> ir.Table:
+    """Add ``_revenue`` (null where a row holds none) and ``_is_refund``."""
+    names = lines.columns
+    if "net_revenue" in names:
+        revenue = lines["net_revenue"]
+        is_refund = revenue < 0
+    elif "amount" in names:
+        revenue, is_refund = lines["amount"], lines["amount"] < 0
+        if "refunded" in names:
+            given_back = lines["refunded"].abs()
+            revenue = ibis.coalesce(revenue - given_back.fill_null(0.0), -given_back.nullif(0.0))
+            is_refund = is_refund.fill_null(given_back > 0)
+    else:
+        revenue, is_refund = lines["quantity"] * lines["unit_price"], lines["quantity"] < 0
+    if rules.cancellation_prefix:
+        is_refund = is_refund | lines["order_id"].startswith(rules.cancellation_prefix)
+    return lines.mutate(_revenue=revenue, _is_refund=is_refund.fill_null(False))
+
+
+def with_rules(lines: ir.Table, rules: Rules) -> ir.Table:
+    """Add ``_rule`` (null where kept) and ``_belongs_to``, the order that a row counts for."""
+    cases: list[tuple[ir.Value, str]] = [(lines["order_id"].isnull(), "no_order_id")]
+    if rules.adjustment_prefix:
+        cases.append((lines["order_id"].startswith(rules.adjustment_prefix), "adjustment"))
+    if rules.non_products:
+        check_columns("orders", lines.columns, ["item_id"])
+        cases.append((_is_no_product(lines["item_id"], rules.non_products), "not_a_product"))
+    totals_only = "amount" in lines.columns and "net_revenue" not in lines.columns
+    if not totals_only:
+        cases.append((lines["_revenue"].isnull(), "no_amount"))
+    lines = lines.mutate(
+        _rule=ibis.cases(*cases, else_=ibis.null("string")), _belongs_to=lines["order_id"]
+    )
+    if {"net_revenue", "amount"} & set(lines.columns):
+        lines = _one_state(lines, rules)
+    return _match_refunds(lines) if rules.cancellation_prefix else lines
+
+
+def _is_no_product(item: ir.Value, codes: list[str]) -> ir.Value:
+    found = item.isin([code for code in codes if not code.endswith("*")])
+    for code in codes:
+        if code.endswith("*"):
+            found = found | item.startswith(code.removesuffix("*"))
+    return found.fill_null(False)
+
+
+def _one_state(lines: ir.Table, rules: Rules) -> ir.Table:
+    """Give all totals of an order but one the rule ``duplicate_order``.
+
+    The latest state is kept, as far as the rows tell: the one refunded most, then cancelled
+    before not, paid before unpaid, placed last; then the smaller total, so that the order of
+    rows never matters.
+    """
+    is_total = lines["_rule"].isnull() & lines["_revenue"].notnull() & ~lines["_is_refund"]
+    refunded = lines["refunded"].abs() if "refunded" in lines.columns else -lines["_revenue"]
+    latest: list[ir.Value] = [ibis.desc(refunded.fill_null(0.0))]
+    if "cancelled_at" in lines.columns:
+        latest.append(lines["cancelled_at"].isnull())
+    if "status" in lines.columns:
+        latest.append(lines["status"].lower().isin(rules.unpaid).fill_null(False))
+    latest += [lines["ordered_at"].isnull(), ibis.desc("ordered_at"), lines["_revenue"]]
+    rest = [lines[name] for name in lines.columns if name not in ("ordered_at", "_revenue")]
+    place = ibis.row_number().over(
+        ibis.window(group_by=[lines["order_id"], is_total], order_by=[*latest, *rest])
+    )
+    return lines.mutate(
+        _rule=ibis.ifelse(is_total & (place > 0), "duplicate_order", lines["_rule"])
+    )
+
+
+def _match_refunds(lines: ir.Table) -> ir.Table:
+    """Let each refund count for the latest earlier order of the same customer and item.
+
+    A running maximum of (time, order) over what was bought finds it in one pass. Refunds of
+    guests keep their own number: nobody knows whose order they undo.
+    """
+    check_columns("orders", lines.columns, ["item_id"])
+    order = ibis.struct({"at": lines["ordered_at"], "order_id": lines["order_id"]})
+    bought = ~lines["_is_refund"] & lines["_rule"].isnull() & lines["ordered_at"].notnull()
+    lines = lines.mutate(_bought=bought.ifelse(order, ibis.null(order.type())))
+    so_far = ibis.window(
+        group_by=["customer_id", "item_id"],
+        order_by=["ordered_at", "_is_refund"],
+        preceding=None,
+        following=0,
+    )
+    lines = lines.mutate(_latest=lines["_bought"].max().over(so_far)["order_id"])
+    moves = lines["_is_refund"] & lines["_rule"].isnull() & lines["customer_id"].notnull()
+    known = lines["ordered_at"].notnull() & lines["_latest"].notnull()
+    return lines.mutate(
+        _belongs_to=ibis.ifelse(moves & known, lines["_latest"], lines["_belongs_to"]),
+        _rule=ibis.ifelse(moves & ~known, "refund_unmatched", lines["_rule"]),
+    ).drop("_bought", "_latest")
