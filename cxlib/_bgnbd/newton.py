@@ -1,0 +1,89 @@
+"""Newton's method inside a box, with a word on the edges that it met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlib._checks import FitError
+
+Numbers = npt.NDArray[np.float64]
+Objective = Callable[[Numbers], tuple[float, Numbers, Numbers]]
+"""Log parameters to log-likelihood, gradient and Hessian."""
+
+MAX_STEPS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Parameters by maximum likelihood.
+
+    ``standard_errors`` come from the Hessian at the optimum and are null where a parameter
+    stands ``at_edge`` of the box that is searched: it would run on to 0 or to infinity.
+    """
+
+    values: dict[str, float]
+    standard_errors: dict[str, float]
+    at_edge: dict[str, str]
+    log_likelihood: float
+
+
+def maximise(
+    objective: Objective,
+    start: Mapping[str, float],
+    box: Mapping[str, tuple[float, float]],
+    model: str,
+) -> Fit:
+    """Climb by Newton's method inside a box of log parameters, and say which edges were met.
+
+    Where the likelihood is not concave the step follows the absolute curvature, so it always
+    leads uphill. The climb ends when a full step promises less than 1e-10 of log-likelihood.
+    """
+    low, high = np.array(list(box.values()), float).T
+    at = np.clip(np.log(list(start.values())), low, high)
+    value, gradient, hessian = objective(at)
+    for _ in range(MAX_STEPS):
+        free = ~((at <= low) & (gradient < 0) | (at >= high) & (gradient > 0))
+        curvature, axes = np.linalg.eigh(-hessian[np.ix_(free, free)])
+        steep = np.maximum(np.abs(curvature), 1e-12 * np.abs(curvature).max(initial=1e-300))
+        move = np.zeros(len(at))
+        move[free] = axes @ (axes.T @ gradient[free] / steep)
+        if gradient @ move < 1e-10:
+            return _describe(box, at, value, hessian, free)
+        move *= min(1, 2 / np.abs(move).max())
+        for _halving in range(40):
+            trial = np.clip(at + move, low, high)
+            found = objective(trial)
+            if found[0] > value - 1e-14 * abs(value):
+                break
+            move /= 2
+        at, (value, gradient, hessian) = trial, found
+    raise FitError(
+        f"{model}: no optimum after {MAX_STEPS} steps; give a longer history or more customers, "
+        "and look for customers or days that are not like the others"
+    )
+
+
+def _describe(
+    box: Mapping[str, tuple[float, float]],
+    at: Numbers,
+    value: float,
+    hessian: Numbers,
+    free: npt.NDArray[np.bool_],
+) -> Fit:
+    parameters, variances = np.exp(at), np.full(len(at), np.nan)
+    variances[free] = np.diag(np.linalg.pinv(-hessian[np.ix_(free, free)], hermitian=True))
+    errors = parameters * np.sqrt(np.where(variances > 0, variances, np.nan))
+    return Fit(
+        values=dict(zip(box, parameters.tolist(), strict=True)),
+        standard_errors=dict(zip(box, errors.tolist(), strict=True)),
+        at_edge={
+            name: "low" if place <= low else "high"
+            for (name, (low, _)), place, is_free in zip(box.items(), at, free, strict=True)
+            if not is_free
+        },
+        log_likelihood=float(value),
+    )
