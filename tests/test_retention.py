@@ -27,7 +27,7 @@ def orders_of(rows: list[tuple[str, str, float]], **extra: list) -> pd.DataFrame
     return frame.assign(**extra)
 
 
-def random_orders(seed: int, n: int = 3000, days: int = 200) -> pd.DataFrame:
+def random_orders(seed: int, n: int = 1500, days: int = 200) -> pd.DataFrame:
     draw = np.random.default_rng(seed)
     seconds = draw.integers(0, days * 86400, n)
     return pd.DataFrame(
