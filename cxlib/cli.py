@@ -13,11 +13,14 @@ import click
 from cxlib._checks import CxError, ParameterError
 
 if TYPE_CHECKING:
-    from cxlib.report.check import ReadyPlan
+    from cxlib.report.jobs import ReadyPlan
     from cxlib.report.runner import Result
 
 FAILED, REFUSED, FAULT = 1, 2, 70
 """Exit codes: a report failed; the plan or its input cannot be used; the workbench is at fault."""
+
+
+DEBUG = "cxlib.debug"
 
 
 class _Told(click.Group):
@@ -29,12 +32,12 @@ class _Told(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except CxError as error:
-            if "--debug" in sys.argv:
+            if ctx.meta.get(DEBUG):
                 raise
             click.echo(f"cx: {error}", err=True)
             ctx.exit(REFUSED)
         except Exception as error:
-            if "--debug" in sys.argv:
+            if ctx.meta.get(DEBUG):
                 raise
             reason = (str(error).strip().splitlines() or ["no message"])[0]
             click.echo(
@@ -51,6 +54,10 @@ def main() -> None:
     """Analyses of customer behaviour, run as reports."""
 
 
+def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[DEBUG] = value
+
+
 @main.command()
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--set", "sets", metavar="NAME=VALUE", multiple=True, help="Override a default.")
@@ -59,7 +66,14 @@ def main() -> None:
 @click.option("--jobs", type=click.IntRange(1), help="Reports at once; one for each core.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of runs; reports/runs.")
 @click.option("--dry-run", is_flag=True, help="Check the plan and say what would run.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--debug",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_remember,
+    help="Show the traceback of an error.",
+)
 def run(
     plan: Path,
     sets: Sequence[str],
@@ -68,7 +82,6 @@ def run(
     jobs: int | None,
     output: Path | None,
     dry_run: bool,
-    debug: bool,
 ) -> None:
     """Run the notebooks of PLAN and publish their pages.
 

@@ -16,8 +16,9 @@ from report_project import ORDERS, write_notebook, write_orders, write_plan
 
 import cxlib as cx
 from cxlib.report import inputs
-from cxlib.report.check import Job, prepare
+from cxlib.report.check import prepare
 from cxlib.report.inputs import fingerprint, readings
+from cxlib.report.jobs import Job
 from cxlib.report.parameters import Parameter, declared
 from cxlib.report.plan import find_root, read_plan
 
@@ -349,6 +350,15 @@ def test_bad_input_is_found_before_anything_runs(project: Path, case: str) -> No
 def test_how_much_may_be_lost_is_left_to_the_notebook(project: Path) -> None:
     write_orders(project, ORDERS + "4,,2024-01-03,20.0\n5,,2024-01-03,20.0\n6,,2024-01-03,20.0\n")
     assert prepare(write_plan(project, "reports: [{notebook: 02_orders}]")).jobs
+
+
+def test_a_source_that_is_only_read_is_only_opened(project: Path) -> None:
+    write_notebook(
+        project, "03_reads", 'source: str = "data/orders.csv"', "# Reads", "read(source)"
+    )
+    text = "defaults: {as_of: 2024-01-01}\nreports: [{notebook: 03_reads}]"
+    write_orders(project, ORDERS.replace("customer_id", "client"))
+    assert one_job(project, text).sources == {"source": "data/orders.csv"}
 
 
 def test_a_shared_source_is_told_once(project: Path) -> None:

@@ -8,60 +8,14 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cxlib._checks import CxError, PlanError, check_date, listed, suggest
-from cxlib.report.inputs import is_source, readings
+from cxlib.report.inputs import readings
+from cxlib.report.jobs import Job, ReadyPlan, is_source
 from cxlib.report.parameters import Declared, Text, declared
 from cxlib.report.plan import Plan, Report, find_root, plan_error, read_plan
-
-
-@dataclass(frozen=True)
-class Job:
-    """One report to make: a notebook with typed parameters.
-
-    Attributes
-    ----------
-    name : str
-        The page's file name without its ending; unique in the plan.
-    notebook : Path
-        The notebook to run.
-    given : dict
-        What goes into the notebook, typed.
-    parameters : dict
-        All that the notebook will have: its own defaults, and over them ``given``.
-    sweep : dict
-        The part that ``for_each`` gave: what sets this page apart from its siblings.
-    """
-
-    name: str
-    notebook: Path
-    given: dict[str, Any]
-    parameters: dict[str, Any]
-    sweep: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def sources(self) -> dict[str, str]:
-        """The parameters that name tables."""
-        return {name: value for name, value in self.parameters.items() if is_source(name) and value}
-
-
-@dataclass(frozen=True)
-class ReadyPlan:
-    """A plan that was checked whole.
-
-    ``root`` is the folder that holds ``notebooks/``; ``names`` are the plan's reports in
-    order, of which ``jobs`` are to run.
-    """
-
-    name: str
-    title: str
-    as_of: dt.date
-    root: Path
-    jobs: tuple[Job, ...]
-    names: tuple[str, ...]
 
 
 def prepare(

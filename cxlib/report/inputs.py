@@ -13,15 +13,11 @@ from typing import Any
 
 from cxlib import clean, sources
 from cxlib._checks import DataError
+from cxlib.report.jobs import is_source
 from cxlib.tables import CONTRACTS
 
 BIG = 512 * 1024**2
 """Bytes above which a file is known by path, size and time of change, not by its contents."""
-
-
-def is_source(name: str) -> bool:
-    """Say whether a parameter of that name names a table: ``source``, ``exposures_source``."""
-    return name == "source" or name.endswith("_source")
 
 
 @dataclass(frozen=True)

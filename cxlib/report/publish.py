@@ -18,8 +18,8 @@ from typing import Any
 
 from cxlib._checks import CxError, DataError
 from cxlib.report import page, runner
-from cxlib.report.check import ReadyPlan
 from cxlib.report.inputs import fingerprint
+from cxlib.report.jobs import ReadyPlan
 
 SCHEMA = 1
 PACKAGES = [

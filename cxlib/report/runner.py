@@ -21,7 +21,7 @@ from traitlets import default
 
 from cxlib.headline import HEADLINE_MIME, LOSSES_MIME
 from cxlib.report import page
-from cxlib.report.check import Job
+from cxlib.report.jobs import Job
 
 CELL_TIMEOUT_SECONDS = 3600
 LAST_LINES = 12

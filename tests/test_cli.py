@@ -1,0 +1,170 @@
+"""The command: one clear message, an honest exit code, the path of the index."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from report_project import ORDERS, write_notebook, write_orders, write_plan
+
+import cxlib.report.publish
+from cxlib import cli
+
+READS = "import cxlib as cx\norders = cx.clean_orders(cx.read(source), timezone='UTC')"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_orders(tmp_path)
+    cell = 'as_of: str = "2024-12-31"\ncountry: str = "GB"'
+    write_notebook(tmp_path, "01_fine", cell, "# Fine?", "print(country, as_of)")
+    write_notebook(tmp_path, "02_fails", cell, "# Fails?", "x = 1", "raise ValueError('no <luck>')")
+    cell = 'as_of: str = "2024-12-31"\nsource: str = "data/orders.csv"'
+    write_notebook(tmp_path, "03_reads", cell, "# Reads?", READS)
+    return tmp_path
+
+
+def cx(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.main, ["run", *arguments])
+
+
+PLAN = """
+title: Weekly
+reports:
+  - notebook: 01_fine
+    for_each: {country: [012]}
+  - notebook: 02_fails
+"""
+
+
+def test_reports_run_at_once_and_one_that_fails_stops_no_other(project: Path) -> None:
+    write_plan(project, PLAN)
+    done = cx("reports/plans/weekly.yml", "--jobs", "2", "--as-of", "2024-06-30")
+    assert done.exit_code == cli.FAILED == 1
+    assert done.stdout == "reports/runs/weekly/2024-06-30/index.html\n"
+    said = sorted(line.split()[:2] for line in done.stderr.splitlines())
+    assert said == [["failed", "02_fails"], ["succeeded", "01_fine-012"]]
+    assert "ValueError in cell [4]: no <luck>" in done.stderr, "two parameter cells, x, and this"
+    folder = project / "reports" / "runs" / "weekly" / "2024-06-30"
+    assert "012 2024-06-30" in (folder / "01_fine-012.html").read_text()
+    assert not (folder / "02_fails.html").exists()
+    assert "no &lt;luck&gt;" in (folder / "index.html").read_text()
+    kept = json.loads((folder / "notebooks" / "02_fails.ipynb").read_text())
+    assert "no <luck>" in json.dumps(kept["cells"])
+    record = json.loads((folder / "run.json").read_text())
+    assert [report["status"] for report in record["reports"]] == ["succeeded", "failed"]
+    assert str(project) not in (folder / "run.json").read_text()
+
+
+def test_a_wrong_plan_is_told_in_one_list_and_publishes_nothing(project: Path) -> None:
+    write_plan(project, "defaults: {contry: x}\nreports: [{notebook: 1_fine}]")
+    done = cx("reports/plans/weekly.yml")
+    assert done.exit_code == cli.REFUSED == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(
+        "cx: reports/plans/weekly.yml: 2 mistakes, nothing was run:\n  - "
+    )
+    assert "Traceback" not in done.stderr
+    assert not (project / "reports" / "runs").exists()
+
+
+def test_bad_input_ends_in_one_message_without_traceback(project: Path) -> None:
+    write_orders(project, ORDERS.replace("2024-01-05", "soon"))
+    write_plan(project, "reports: [{notebook: 03_reads}]")
+    done = subprocess.run(
+        [sys.executable, "-m", "cxlib.cli", "run", "reports/plans/weekly.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    head, *mistakes = done.stderr.splitlines()
+    assert head == "cx: reports/plans/weekly.yml: 1 mistake, nothing was run:"
+    assert len(mistakes) == 1, "nothing else is printed, by no library"
+    assert "soon" in mistakes[0]
+    assert not (project / "reports" / "runs").exists()
+
+
+@pytest.mark.parametrize("text", ["period", "=week", "two words=1", "2=3"])
+def test_set_needs_a_name_and_a_value(project: Path, text: str) -> None:
+    write_plan(project, PLAN)
+    done = cx("reports/plans/weekly.yml", "--set", text)
+    assert done.exit_code == 2
+    assert "write a name, = and a value" in done.stderr
+
+
+def test_a_dry_run_says_what_would_run_and_runs_nothing(project: Path) -> None:
+    write_plan(project, PLAN)
+    done = cx(
+        "reports/plans/weekly.yml",
+        "--dry-run",
+        "--only",
+        "01_fine-012",
+        "--set",
+        "as_of=2024-01-31",
+    )
+    assert done.exit_code == 0
+    assert done.stdout == (
+        "Weekly, as of 2024-01-31: would run 1 of 2 reports\n"
+        "  01_fine-012: 01_fine.ipynb(as_of='2024-01-31', country='012')\n"
+    )
+    assert not (project / "reports" / "runs").exists()
+
+
+def test_a_fault_of_the_workbench_says_so_and_shows_itself_when_asked(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the roof leaks\nsecond line")
+
+    monkeypatch.setattr(cxlib.report.publish, "publish", broken)
+    write_plan(project, PLAN)
+    done = cx("reports/plans/weekly.yml")
+    assert done.exit_code == cli.FAULT == 70
+    assert "cx: RuntimeError: the roof leaks\n" in done.stderr
+    assert "run again with --debug" in done.stderr
+    assert "Traceback" not in done.stderr
+    asked = cx("reports/plans/weekly.yml", "--debug")
+    assert isinstance(asked.exception, RuntimeError)
+    write_plan(project, "reports: []")
+    assert isinstance(cx("reports/plans/weekly.yml", "--debug").exception, cli.CxError)
+
+
+def test_pages_may_go_elsewhere(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[object] = []
+
+    def publish(ready: object, output: Path, workers: int, tell: object) -> tuple[Path, dict]:
+        said.extend([output, workers])
+        return output / "index.html", {"status": "succeeded"}
+
+    monkeypatch.setattr(cxlib.report.publish, "publish", publish)
+    write_plan(project, PLAN)
+    outside = project.parent / "pages"
+    done = cx("reports/plans/weekly.yml", "--output", str(outside), "--jobs", "7")
+    assert (done.exit_code, done.stdout) == (0, f"{outside}/index.html\n")
+    assert said == [outside, 7]
+    assert cx("reports/plans/weekly.yml").stdout == "reports/runs/index.html\n"
+    assert said[3] == cli._cores()
+    assert cli._cores() >= 1
+
+
+def test_the_command_explains_itself() -> None:
+    assert "cx, version " in CliRunner().invoke(cli.main, ["--version"]).stdout
+    told = CliRunner().invoke(cli.main, ["run", "-h"]).stdout
+    assert "Exit code 0" in told
+    assert CliRunner().invoke(cli.main, ["runn"]).exit_code == 2
+
+
+def test_the_plans_of_this_project_name_its_notebooks() -> None:
+    from cxlib.report.plan import read_plan
+
+    folder = Path(__file__).parents[1]
+    for plan in sorted((folder / "reports" / "plans").glob("*.yml")):
+        for report in read_plan(plan).reports:
+            assert (folder / "notebooks" / f"{report.notebook}.ipynb").is_file(), plan

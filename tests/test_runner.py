@@ -1,0 +1,145 @@
+"""Running: a report is judged by how it ended, and its kernel by nothing else here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import nbformat
+import pytest
+from report_project import write_notebook
+
+from cxlib.report import runner
+from cxlib.report.jobs import Job
+from cxlib.report.runner import Result, Task, execute
+
+RUN = {
+    "title": "Tests",
+    "as_of": dt.date(2024, 12, 31).isoformat(),
+    "started": "2025-01-01T03:00:00Z",
+    "versions": {"python": "3"},
+}
+
+
+def task(project: Path, *cells: str, **given: object) -> Task:
+    notebook = write_notebook(project, "report", "word: str = 'own'", "# A question", *cells)
+    folder = project / "staging {0}"
+    folder.mkdir(exist_ok=True)
+    return Task(Job("report", notebook, given, {"word": "own", **given}), project, folder, RUN)
+
+
+def executed(project: Path) -> nbformat.NotebookNode:
+    return nbformat.read(project / "staging {0}" / "notebooks" / "report.ipynb", as_version=4)
+
+
+def test_a_notebook_that_ends_well_has_a_page_and_its_headlines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a kernel named python3 of someone else's must not be started in place of ours
+    stray = tmp_path / "jupyter" / "kernels" / "python3"
+    stray.mkdir(parents=True)
+    (stray / "kernel.json").write_text('{"argv": ["false"], "language": "python"}')
+    monkeypatch.setenv("JUPYTER_PATH", str(stray.parents[1]))
+    word = 'says "hi"\n\\ שלום'
+    result = execute(
+        task(
+            tmp_path,
+            "import cxlib as cx, pathlib\nprint(word, pathlib.Path.cwd().name)",
+            "cx.headline('kept', 0.5, unit='share')",
+            word=word,
+        )
+    )
+    assert (result.status, result.error, result.title) == ("succeeded", None, "A question")
+    assert result.headlines[0]["value"] == 0.5
+    assert result.duration_seconds > 0
+    book = executed(tmp_path)
+    assert book.cells[3].outputs[0].text == f"{word} {tmp_path.name}\n"
+    assert str(tmp_path) not in str(book.metadata), "no path of this machine"
+    assert "A question" in (tmp_path / "staging {0}" / "report.html").read_text()
+
+
+def test_an_error_is_told_with_its_cell_and_last_lines(tmp_path: Path) -> None:
+    result = execute(task(tmp_path, "x = 1", "int('twelve')", "x = 2"))
+    assert result.status == "failed"
+    assert result.error is not None
+    assert result.error["name"] == "ValueError"
+    assert result.error["message"] == "invalid literal for int() with base 10: 'twelve'"
+    assert result.error["cell"] == 3, "the number in brackets: parameters, x = 1, and this"
+    assert "int('twelve')" in "\n".join(result.error["last_lines"])
+    assert "\x1b" not in str(result.error)
+    assert not (tmp_path / "staging {0}" / "report.html").exists()
+    assert executed(tmp_path).cells, "the executed notebook is kept"
+
+
+def test_a_kernel_that_dies_fails_its_report_whatever_the_notebook_says(tmp_path: Path) -> None:
+    result = execute(task(tmp_path, "x = 1", "import os; os._exit(3)"))
+    assert result.status == "failed"
+    assert result.error is not None
+    assert result.error["name"] == "DeadKernelError"
+    assert result.error["cell"] == 3
+    assert executed(tmp_path).cells[2].execution_count == 2
+
+
+def test_a_notebook_that_leaves_early_has_failed(tmp_path: Path) -> None:
+    # papermill calls sys.exit(0) a success
+    result = execute(task(tmp_path, "raise SystemExit(0)", "x = 1"))
+    assert result.status == "failed"
+    assert result.error is not None
+    assert result.error["name"] == "CutShortError"
+
+
+def test_a_cell_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "CELL_TIMEOUT_SECONDS", 1)
+    result = execute(task(tmp_path, "import time; time.sleep(60)"))
+    assert result.error is not None
+    assert (result.error["name"], result.error["cell"]) == ("CellTimeoutError", 2)
+
+
+def test_a_page_that_cannot_be_made_fails_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> str:
+        raise RuntimeError("no ink")
+
+    job = task(tmp_path, "x = 1")
+    book = nbformat.read(job.job.notebook, as_version=4)
+    monkeypatch.setattr(runner, "_run_notebook", lambda task, executed: book)
+    monkeypatch.setattr(runner.page, "render", broken)
+    error = execute(job).error
+    assert error is not None
+    assert (error["name"], error["message"], error["cell"]) == ("RuntimeError", "no ink", None)
+
+
+def test_a_worker_that_dies_fails_its_report_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(task: Task) -> Result:
+        if task.job.name == "report":
+            raise BrokenProcessPool("a worker went away")
+        return Result(task.job.name, "Fine", "succeeded", 1.0)
+
+    monkeypatch.setattr(runner, "execute", dies)
+    bad = task(tmp_path)
+    fine = Task(Job("fine", bad.job.notebook, {}, {}), tmp_path, tmp_path, RUN)
+    with ThreadPoolExecutor(2) as pool:
+        results = {result.name: result for result in runner.collect(pool, [bad, fine])}
+    assert results["fine"].status == "succeeded"
+    assert results["report"].error is not None
+    assert results["report"].error["message"] == "a worker went away"
+
+
+def test_a_worker_keeps_the_user_s_habits_out_of_its_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PYTHONWARNINGS", "MPLBACKEND", "IPYTHONDIR", *runner.KERNEL_SETTINGS):
+        monkeypatch.setenv(name, "theirs")
+    quiet: list[int] = []
+    monkeypatch.setattr(os, "dup2", lambda new, old: quiet.append(old))
+    runner.settle_in(str(tmp_path))
+    assert not {"PYTHONWARNINGS", "MPLBACKEND"} & set(os.environ)
+    assert os.environ["IPYTHONDIR"] == str(tmp_path)
+    assert os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] == "1"
+    assert quiet == [2]
