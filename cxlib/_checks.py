@@ -9,10 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import math
+import numbers
 import re
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 T = TypeVar("T")
 
@@ -59,7 +60,8 @@ def check_columns(table: str, columns: Sequence[str], required: Iterable[str]) -
     """Raise `ColumnError` unless ``columns`` holds every required name."""
     missing = [name for name in required if name not in columns]
     if missing:
-        hints = "".join(suggest(name, columns) for name in missing)
+        nearest = {name: suggest(name, columns) for name in missing}
+        hints = "".join(f"{hint[:-1]} for {name!r}?" for name, hint in nearest.items() if hint)
         what = "column" if len(missing) == 1 else "columns"
         raise ColumnError(
             f"{table}: no {what} {', '.join(map(repr, missing))}; it has {listed(columns)}."
@@ -85,7 +87,7 @@ def check_number(
     open_low: bool = False,
 ) -> float:
     """Return ``value`` if it is a finite number in [low, high], or (low, high] if ``open_low``."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
         raise ParameterError(
             f"{name}={value!r} is not a number; give one {_range(low, high, open_low)}"
@@ -98,22 +100,24 @@ def check_number(
 
 
 def _range(low: float, high: float, open_low: bool) -> str:
+    if math.isinf(low):
+        return "of any size" if math.isinf(high) else f"up to {high:g}"
     bottom = f"above {low:g}" if open_low else f"from {low:g}"
-    if math.isinf(high):
-        return bottom if math.isfinite(low) else "of any size"
-    return f"{bottom} to {high:g}"
+    return bottom if math.isinf(high) else f"{bottom} to {high:g}"
 
 
 def check_date(name: str, value: str | dt.date) -> dt.date:
     """Return ``value``, written YYYY-MM-DD or a date, as a date."""
-    if isinstance(value, dt.datetime):
+    if isinstance(value, dt.datetime) and value == value:  # pandas' NaT is one, and is not itself
         return value.date()
-    if isinstance(value, dt.date):
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return value
     try:
-        return dt.date.fromisoformat(str(value))
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)):
+            return dt.date.fromisoformat(str(value))
     except ValueError:
-        raise ParameterError(f"{name}={value!r} is not a date; write YYYY-MM-DD") from None
+        pass
+    raise ParameterError(f"{name}={value!r} is not a date; write YYYY-MM-DD")
 
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
@@ -130,7 +134,10 @@ def check_duration(name: str, value: str | dt.timedelta) -> dt.timedelta:
                 f"{name}={value!r} is not a duration; write a number and a unit "
                 "(seconds, minutes, hours, days, weeks), such as '7 days'"
             )
-        length = dt.timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+        try:
+            length = dt.timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+        except OverflowError:
+            raise ParameterError(f"{name}={value!r} is too long") from None
     if length <= dt.timedelta(0):
         raise ParameterError(f"{name}={value!r} must be longer than zero")
     return length
@@ -141,7 +148,9 @@ def check_timezone(name: str, value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError, TypeError):
+        hint = suggest(str(value), available_timezones())
         raise ParameterError(
-            f"{name}={value!r} is not a time zone; write an IANA name such as 'Europe/London' or 'UTC'"
+            f"{name}={value!r} is not a time zone; write an IANA name such as 'Europe/London' or "
+            f"'UTC'.{hint}"
         ) from None
     return value

@@ -17,11 +17,12 @@ import pandas as pd
 import pyarrow as pa
 from ibis.common.exceptions import IbisError
 
-from cxlib._checks import DataError, ParameterError, listed
+from cxlib._checks import DataError, ParameterError, listed, suggest
 
 Source = Any
 """A path, a ``duckdb://`` address, or a frame: ibis, pandas, polars, pyarrow."""
 
+KNOWN = ".csv, .tsv, .txt, .parquet and duckdb://file.db::table"
 SECRET = re.compile(r"\$\{(\w+)\}")
 
 
@@ -37,7 +38,7 @@ def reading(name: str) -> Iterator[None]:
 def _reason(error: Exception, address: str) -> str:
     """Return the first lines of an engine's message, without values of rows or secrets."""
     lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if line and not line.startswith("Original Line")]
+    said = [line for line in lines if line and not line.startswith(("Original Line", "LINE ", "^"))]
     reason = "; ".join(said[:2]) or type(error).__name__
     for name in SECRET.findall(address):
         if os.environ.get(name):
@@ -53,10 +54,13 @@ def open_source(source: Source) -> tuple[ir.Table, str]:
         return _open_address(os.fspath(source))
     if isinstance(getattr(source, "table", None), ir.Table):
         return source.table, getattr(source, "name", "table")
-    kind = type(source).__module__.split(".")[0] + " frame"
+    library = type(source).__module__.split(".")[0]
+    kind = "table" if library == "builtins" else f"{library} frame"
     try:
-        frame = _readable(source) if isinstance(source, pd.DataFrame) else source
-        return ibis.memtable(frame), kind
+        table = ibis.memtable(_readable(source) if isinstance(source, pd.DataFrame) else source)
+        if not table.columns:
+            raise ValueError("it has no columns")
+        return table, kind
     except Exception as error:  # each library has its own way to say no
         raise DataError(
             f"cannot read a {type(source).__name__} as a table ({_reason(error, kind)}); give a path, "
@@ -68,11 +72,11 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
     """Return what an engine can hold: columns of mixed types as text, times in microseconds."""
     frame = frame.rename(columns=str)
     for name, column in frame.items():
-        kind = pd.api.types.infer_dtype(column, skipna=True)
-        if kind in ("mixed", "mixed-integer"):
-            frame[name] = column.map(str, na_action="ignore")
-        elif kind == "datetime64":
-            frame[name] = pd.Series(column).dt.as_unit("us")
+        if pd.api.types.is_object_dtype(column):
+            if pd.api.types.infer_dtype(column, skipna=True) in ("mixed", "mixed-integer"):
+                frame[name] = column.map(str, na_action="ignore")
+        elif pd.api.types.is_datetime64_any_dtype(column):
+            frame[name] = column.dt.as_unit("us")
     return frame
 
 
@@ -86,6 +90,8 @@ def _open_address(shown: str) -> tuple[ir.Table, str]:
     address = SECRET.sub(lambda match: os.environ[match[1]], shown)
     if address.startswith("duckdb://"):
         return _open_duckdb(address.removeprefix("duckdb://"), shown), shown
+    if "://" in address:
+        raise ParameterError(f"source {shown!r}: unknown kind of address; known are {KNOWN}")
     return _open_file(address, shown), shown if SECRET.search(shown) else Path(shown).name
 
 
@@ -99,12 +105,19 @@ def _open_duckdb(address: str, shown: str) -> ir.Table:
     file, _, name = address.partition("::")
     if not name:
         raise ParameterError(f"source={shown!r} names no table; write 'duckdb://file.db::table'")
-    path = Path(file).resolve()
+    path = Path(file).expanduser().resolve()
     if not path.is_file():
         raise DataError(f"source {shown!r}: {_absence(path)}")
     schema, _, table = name.rpartition(".")
     with reading(shown):
-        return _engine().table(table, database=(_attach(path), schema or "main"))
+        database = (_attach(path), schema or "main")
+        known = _engine().list_tables(database=database)
+        if table in known:
+            return _engine().table(table, database=database)
+    raise DataError(
+        f"source {shown!r}: no table {table!r} in schema {database[1]!r}; it has {listed(known)}."
+        f"{suggest(table, known)}"
+    )
 
 
 def _attach(path: Path) -> str:
@@ -121,26 +134,23 @@ def _attach(path: Path) -> str:
 
 
 def _open_file(address: str, shown: str) -> ir.Table:
-    path = Path(address)
+    path = Path(address).expanduser()
     is_pattern = any(sign in address for sign in "*?[") and not path.exists()
     if not is_pattern and not path.is_file():
         raise DataError(f"source {shown!r}: {_absence(path)}")
     suffix = Path(path.stem if path.suffix.lower() in (".gz", ".zst") else path.name).suffix.lower()
     if suffix not in (".parquet", ".csv", ".tsv", ".txt"):
-        raise ParameterError(
-            f"source {shown!r}: unknown kind of file; known are .csv, .tsv, .txt, .parquet and "
-            "duckdb://file.db::table"
-        )
+        raise ParameterError(f"source {shown!r}: unknown kind of file; known are {KNOWN}")
     with reading(shown):
         if suffix == ".parquet":
-            return _engine().read_parquet(address)
-        return _read_csv(address, shown)
+            return _engine().read_parquet(path)
+        return _read_csv(path, shown)
 
 
-def _read_csv(address: str, shown: str) -> ir.Table:
+def _read_csv(path: Path, shown: str) -> ir.Table:
     """Read all columns as text; quotes are as in RFC 4180, and no line is a comment or a title."""
     dialect = {"quote": '"', "escape": '"', "comment": "", "skip": 0}
-    table = _engine().read_csv(address, all_varchar=True, header=True, **dialect)
+    table = _engine().read_csv(path, all_varchar=True, header=True, **dialect)
     first = table.columns[0]
     if len(table.columns) == 1 and (first == "column0" or re.search("[,;\t|]", first)):
         raise DataError(
