@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
-from statsmodels.stats import proportion, weightstats
+from statsmodels.stats import multitest, proportion, weightstats
 
 from cxlib._intervals import (
     Moments,
@@ -140,7 +140,7 @@ def test_score_limits_of_a_difference_are_where_mees_own_statistic_is_critical(
 
 
 @given(ARM, ARM, ALPHA)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_p_value_and_both_intervals_of_rates_always_say_the_same(
     arm: tuple[int, int], control: tuple[int, int], alpha: float
 ) -> None:
@@ -206,7 +206,7 @@ def test_an_extreme_p_value_is_tiny_and_not_zero() -> None:
 
 
 def test_coverage_of_the_rate_intervals_by_enumeration_of_every_table() -> None:
-    n, alpha = 25, 0.05
+    n, alpha = 20, 0.05
     pairs = [(a, b) for a in range(n + 1) for b in range(n + 1)]
     differences = np.array([rates_difference(a, n, b, n, alpha) for a, b in pairs])
     ratios = np.array([rates_ratio(a, n, b, n, alpha) for a, b in pairs])
@@ -373,6 +373,13 @@ def test_holm_as_tea_tasting_documents() -> None:
     assert holm(case["inputs"]["pvalues"]) == pytest.approx(
         case["expected"]["holm_bonferroni"], rel=5e-3
     )
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@settings(deadline=None, max_examples=8)
+def test_holm_as_statsmodels_has_it(p_values: list[float]) -> None:
+    theirs = multitest.multipletests(p_values, method="holm")[1]
+    assert holm(p_values) == pytest.approx(theirs, rel=1e-12)
 
 
 def test_holm_leaves_nulls_out() -> None:

@@ -12,7 +12,7 @@ from cxlib._checks import DataError, ParameterError, check_date, check_number
 from cxlib.experiment.checks import check_variants, run_checks
 from cxlib.experiment.compare import arms, compare
 from cxlib.experiment.metrics import Conversion, Mean, Metric, check_metrics
-from cxlib.experiment.reduce import Log, Reduced, reduce, units_of_exposures, units_of_table
+from cxlib.experiment.reduce import Log, Reduced, reduce_units, units_of_exposures, units_of_table
 from cxlib.experiment.result import ExperimentResult, verdict
 from cxlib.sources import Source, as_table, load
 from cxlib.tables import EVENTS, EXPOSURES, ORDERS
@@ -180,4 +180,4 @@ def _reduce(units: ir.Table, metrics: Sequence[Metric], as_of: dt.date | None) -
         raise DataError(
             f"exposures, orders and events lie in different engines ({error}); read them through one"
         ) from None
-    return reduce(units, metrics, as_of)
+    return reduce_units(units, metrics, as_of)

@@ -128,13 +128,15 @@ def units_of_table(table: ir.Table, variant: str, metrics: Sequence[Metric]) -> 
     )
 
 
-def reduce(units: ir.Table, metrics: Sequence[Metric], as_of: dt.date | None) -> Reduced:
+def reduce_units(units: ir.Table, metrics: Sequence[Metric], as_of: dt.date | None) -> Reduced:
     """Run the one query, and check what only the rows can show.
 
     The engine's own sample variance is a centred moment (Welford's, or a merge of such), so
     that a mean of 1e9 keeps its variance.
     """
     rows = _query(units, metrics).execute()
+    if rows.empty:
+        raise DataError("units: no rows; there is nothing to compare")
     if rows["variant"].isna().any():
         unnamed = int(rows.loc[rows["variant"].isna(), "units"].sum())
         raise DataError(f"units: {unnamed:,} rows name no variant; fill them in, or leave them out")

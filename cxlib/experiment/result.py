@@ -75,9 +75,8 @@ def verdict(table: pd.DataFrame, checks: pd.DataFrame, alpha: float) -> str:
     closest = safe.sort_values("p_value", na_position="last").iloc[0]
     if math.isnan(closest["p_value"]):
         return f"Keep running: {closest['metric']} has no answer yet ({closest['note']})."
-    return (
-        f"Keep running: no variant is shown to lift {closest['metric']} ({_told(closest, alpha)})."
-    )
+    nearest = f"{closest['variant']}: {_told(closest, alpha)}"
+    return f"Keep running: no variant is shown to lift {closest['metric']} ({nearest})."
 
 
 def _told(row: pd.Series, alpha: float) -> str:
@@ -91,7 +90,7 @@ def _told(row: pd.Series, alpha: float) -> str:
         interval = _interval(row["lift_low"], row["lift_high"], _percent)
     level = f"{100 * (1 - alpha):g}%"
     p_value = f"Holm-adjusted p = {row['p_adjusted']:.2g}"
-    return f"{row['variant']}: {row['metric']} {moves} {values}, {effect}, {level} interval {interval}, {p_value}"
+    return f"{row['metric']} {moves} {values}, {effect}, {level} interval {interval}, {p_value}"
 
 
 def _shown(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
