@@ -29,7 +29,7 @@ test: $(READY)  ## run every test, the notebooks included
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-cell-timeout=120 tests cxlib notebooks
 
 lab: $(READY)  ## open JupyterLab on the notebooks (loopback only, with its token)
-	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir=. notebooks
+	@$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 lint: $(READY)  ## ruff and mypy
 	@$(BIN)/ruff check .

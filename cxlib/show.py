@@ -13,6 +13,7 @@ SHARE = re.compile(r"(^|_)(rate|share|filled|retention|alive)(_|$)")
 CHANGE = re.compile(r"^lift")
 MONEY = re.compile(r"(^|_)(revenue|ltv|spend|amount)(_|$)")
 CHANCE = re.compile(r"^p(_|$)")
+UNKNOWN = "–"
 BOUND = re.compile(r"(^|_)ci_(low|high)$")
 
 
@@ -43,8 +44,9 @@ def show(table: pd.DataFrame, *, rows: int | None = None) -> Shown:
     -------
     Shown
         Displays as a table. Columns are known by their names: ``…_rate`` and ``…_share`` are
-        shares, ``lift…`` relative changes, ``…revenue…`` and ``ltv`` money, ``p_value`` a chance.
-        Other fractions keep four significant digits; a dash stands for what is not known.
+        shares, ``lift…`` relative changes, ``…revenue…`` and ``ltv`` money, ``p_value`` a chance;
+        the two ends of an interval share a column. Other fractions keep four significant
+        digits; a dash stands for what is not known.
 
     Examples
     --------
@@ -59,20 +61,27 @@ def show(table: pd.DataFrame, *, rows: int | None = None) -> Shown:
     part = table if rows is None else table.head(rows) if rows >= 0 else table.tail(-rows)
     names = [str(name) for name in part.columns]
     bounds_are_shares = any(SHARE.search(name) for name in names)
+    texts = {
+        name: _texts(column, _writer(name, column, bounds_are_shares))
+        for name, (_, column) in zip(names, part.items(), strict=True)
+    }
     shown = {}
-    for name, (_, column) in zip(names, part.items(), strict=True):
-        write = _writer(name, column, bounds_are_shares)
-        shown[_heading(name)] = [
-            "–"
-            if value is None or value is pd.NaT or value is pd.NA or value != value
-            else write(value)
-            for value in column
-        ]
+    for name, text in texts.items():
+        other = name.removesuffix("low") + "high"
+        if name.endswith("_low") and other in texts:
+            heading = name.removesuffix("_low").removesuffix("ci") + " 95% interval"
+            ends = zip(text, texts[other], strict=True)
+            shown[heading.replace("_", " ").strip()] = [
+                low if low == high == UNKNOWN else f"{low} to {high}" for low, high in ends
+            ]
+        elif not (name.endswith("_high") and name.removesuffix("high") + "low" in texts):
+            shown[name.replace("_", " ")] = text
     return Shown(pd.DataFrame(shown))
 
 
-def _heading(name: str) -> str:
-    return {"ci_low": "95% low", "ci_high": "95% high"}.get(name, name.replace("_", " "))
+def _texts(column: pd.Series, write: Any) -> list[str]:
+    known = column.notna()
+    return [write(value) if there else UNKNOWN for value, there in zip(column, known, strict=True)]
 
 
 def _writer(name: str, column: pd.Series, bounds_are_shares: bool) -> Any:

@@ -22,7 +22,6 @@ def shown(**columns: list) -> list[list[str]]:
         ("retention_rate", 0.1234, "12.3%"),
         ("rows_share", 1.0, "100.0%"),
         ("lift", -0.0512, "-5.1%"),
-        ("lift_high", 0.2, "+20.0%"),
         ("net_revenue", 1234567.891, "1,234,567.89"),
         ("p_value", 0.00004, "<0.001"),
         ("p_adjusted", 0.04321, "0.043"),
@@ -41,9 +40,17 @@ def test_a_value_reads_by_the_name_of_its_column(name: str, value: object, text:
     assert shown(**{name: [value]}) == [[text]]
 
 
-def test_bounds_follow_what_they_bound() -> None:
-    assert shown(rate=[0.5], ci_low=[0.4])[1] == ["40.0%"]
-    assert shown(difference=[5.0], ci_low=[0.4])[1] == ["0.4000"]
+def test_bounds_follow_what_they_bound_in_one_column() -> None:
+    table = pd.DataFrame({"rate": [0.5], "ci_low": [0.4], "ci_high": [0.6]})
+    assert cx.show(table)._table["95% interval"].tolist() == ["40.0% to 60.0%"]
+    table = pd.DataFrame({"difference": [5.0], "ci_low": [0.4], "ci_high": [9.0]})
+    assert cx.show(table)._table["95% interval"].tolist() == ["0.4000 to 9.000"]
+    table = pd.DataFrame(
+        {"lift": [0.1], "lift_low": [-0.1], "lift_high": [0.3], "step_ci_low": 1.0}
+    )
+    assert list(cx.show(table)._table) == ["lift", "lift 95% interval", "step ci low"]
+    table = pd.DataFrame({"rate": [0.5, None], "ci_low": [0.4, None], "ci_high": [0.6, None]})
+    assert cx.show(table)._table["95% interval"].tolist()[1] == "–"
 
 
 def test_what_is_not_known_is_a_dash() -> None:
@@ -55,9 +62,9 @@ def test_what_is_not_known_is_a_dash() -> None:
 
 
 def test_rows_from_either_end_and_headings_in_words() -> None:
-    table = pd.DataFrame({"n_active": [1, 2, 3], "ci_low": [0.1, 0.2, 0.3]})
+    table = pd.DataFrame({"n_active": [1, 2, 3], "alpha": [0.1, 0.2, 0.3]})
     assert cx.show(table, rows=1)._table["n active"].tolist() == ["1"]
-    assert cx.show(table, rows=-1)._table["95% low"].tolist() == ["0.3000"]
+    assert cx.show(table, rows=-1)._table["alpha"].tolist() == ["0.3000"]
     assert "<th>n active</th>" in cx.show(table)._repr_html_()
 
 
