@@ -24,7 +24,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cell = 'as_of: str = "2024-12-31"\ncountry: str = "GB"'
     write_notebook(tmp_path, "01_fine", cell, "# Fine?", "print(country, as_of)")
     write_notebook(tmp_path, "02_fails", cell, "# Fails?", "x = 1", "raise ValueError('no <luck>')")
-    cell = 'as_of: str = "2024-12-31"\nsource: str = "data/orders.csv"'
+    cell = 'as_of: str = "2024-12-31"\nsource: str = "../data/orders.csv"'
     write_notebook(tmp_path, "03_reads", cell, "# Reads?", READS)
     return tmp_path
 

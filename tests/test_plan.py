@@ -45,7 +45,7 @@ def project(tmp_path: Path) -> Path:
     write_notebook(
         tmp_path,
         "02_orders",
-        'source: str = "data/orders.csv"\nas_of: str = "2024-03-31"\ntimezone: str = "UTC"',
+        'source: str = "../data/orders.csv"\nas_of: str = "2024-03-31"\ntimezone: str = "UTC"',
         "# Orders",
         "import cxlib as cx\nraw = cx.read(source)\norders = cx.clean_orders(raw, timezone=timezone)",
     )
@@ -150,8 +150,11 @@ def test_defaults_reach_every_notebook_that_declares_them(project: Path) -> None
     )
     types, orders = plan.jobs
     assert types.given == {"as_of": "2024-02-29", "top": 5, "timezone": "Europe/London"}
-    assert orders.given == {"as_of": "2024-02-29", "timezone": "Europe/London"}
-    assert orders.parameters["source"] == "data/orders.csv", "the notebook's own default"
+    assert orders.given == {
+        "as_of": "2024-02-29",
+        "timezone": "Europe/London",
+        "source": "data/orders.csv",  # the notebook's own, as seen from where it will run
+    }
     assert (plan.title, plan.name, plan.as_of) == ("Both", "weekly", dt.date(2024, 2, 29))
     assert plan.names == ("01_types", "02_orders")
 
@@ -354,7 +357,7 @@ def test_how_much_may_be_lost_is_left_to_the_notebook(project: Path) -> None:
 
 def test_a_source_that_is_only_read_is_only_opened(project: Path) -> None:
     write_notebook(
-        project, "03_reads", 'source: str = "data/orders.csv"', "# Reads", "read(source)"
+        project, "03_reads", 'source: str = "../data/orders.csv"', "# Reads", "read(source)"
     )
     text = "defaults: {as_of: 2024-01-01}\nreports: [{notebook: 03_reads}]"
     write_orders(project, ORDERS.replace("customer_id", "client"))

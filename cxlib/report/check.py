@@ -27,7 +27,7 @@ def prepare(
     ----------
     path : path
         A YAML file; ``notebooks/`` lies beside it or in a folder above it. Its sources are
-        relative to that folder.
+        relative to that folder, those in a notebook's parameter cell to the notebook.
     sets : dict, optional
         Values over the plan's ``defaults`` (a report's own parameters stay); sources among
         them are relative to where the user is.
@@ -46,7 +46,11 @@ def prepare(
     """
     path = Path(path)
     plan, root = read_plan(path), find_root(path)
-    check = _Check(plan, root, {n: _from_root(n, v, root) for n, v in (sets or {}).items()})
+    sets = {
+        name: _seen_from(root, Path.cwd(), value) if is_source(name) else value
+        for name, value in (sets or {}).items()
+    }
+    check = _Check(plan, root, sets)
     every = check.jobs()
     jobs = [job for job in every if not only or {job.name, job.notebook.stem} & set(only)]
     check.names(only)
@@ -58,13 +62,12 @@ def prepare(
     return ReadyPlan(path.stem, plan.title or path.stem, as_of, root, tuple(jobs), names)
 
 
-def _from_root(name: str, value: str, root: Path) -> str:
-    """Turn a source that the user wrote from where they stand into one seen from ``root``."""
-    scheme, sign, address = value.rpartition("://")
-    here = Path.cwd()
-    if not is_source(name) or scheme not in ("", "duckdb") or "$" in value or here == root:
-        return value
-    return value if os.path.isabs(address) else scheme + sign + os.path.relpath(address, root)
+def _seen_from(root: Path, folder: Path, source: str) -> str:
+    """Return a source written as seen from ``folder`` as it is seen from ``root``."""
+    scheme, sign, address = source.rpartition("://")
+    if scheme not in ("", "duckdb") or "$" in source or os.path.isabs(address) or folder == root:
+        return source
+    return scheme + sign + os.path.relpath(folder / address, root)
 
 
 class _Check:
@@ -121,6 +124,9 @@ class _Check:
         for name in [name for name in notebook.parameters if name not in {**shared, **own}]:
             with self.noting(report.notebook):
                 parameters[name] = notebook[name].checked_default()
+                if is_source(name) and parameters[name]:
+                    source = _seen_from(self.root, notebook.path.parent, parameters[name])
+                    parameters[name] = given[name] = source
         ordered = {name: parameters[name] for name in notebook.parameters if name in parameters}
         swept = {name: given[name] for name in sweep if name in given}
         return Job(self.page_name(report.notebook, sweep), notebook.path, given, ordered, swept)
