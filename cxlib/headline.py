@@ -14,10 +14,6 @@ from cxlib._checks import ParameterError, check_choice
 HEADLINE_MIME = "application/vnd.cx.headline+json"
 """Carries a `Headline` in a notebook's output, from where the report collects it."""
 
-LOSSES_MIME = "application/vnd.cx.losses+json"
-"""Carries the account of a cleaning: ``table``, ``raw_rows``, ``kept_rows``, ``raw_revenue``,
-``kept_revenue`` and ``rules`` (a list of the rows of ``Cleaned.losses``)."""
-
 UNITS = ("share", "change", "count", "money", "days", "seconds", "number")
 SIGNS = {"GBP": "£", "EUR": "€", "USD": "$", "ILS": "₪", "JPY": "¥", "INR": "₹"}
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import DataError
+from cxlib.show import show
 from cxlib.tables import Contract, check_types
+
+LOSSES_MIME = "application/vnd.cx.losses+json"
+"""Carries the account in a notebook's output, from where a report's record collects it."""
+
+ACCOUNT = ("raw_rows", "kept_rows", "raw_revenue", "kept_revenue")
 
 MEANINGS = {
     "duplicate_row": "the same row once more, in every column",
@@ -71,14 +79,23 @@ class Cleaned:
         )
 
     def _repr_html_(self) -> str:
-        shown = self.losses.assign(rows_share=self.losses["rows_share"].map("{:.1%}".format))
-        if self.raw_revenue is not None:
-            shown["revenue"] = shown["revenue"].map("{:,.2f}".format)
-            shown["revenue_share"] = shown["revenue_share"].map("{:.1%}".format)
-        shown["rows"] = shown["rows"].map("{:,}".format)
-        shown.columns = [str(name).replace("_", " ") for name in shown.columns]
         kept = f"{self.kept_rows:,} of {self.raw_rows:,} raw rows kept ({self.kept_rows / self.raw_rows:.1%})"
-        return f"<p>{kept}; what was lost, and why:</p>{shown.to_html(index=False)}"
+        if self.losses.empty:
+            return f"<p>{kept}; nothing was lost.</p>"
+        return f"<p>{kept}; what was lost, and why:</p>{show(self.losses)._repr_html_()}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        account = {name: getattr(self, name) for name in ACCOUNT}
+        rules = self.losses.to_dict("records")
+        table = self.contract.name if self.contract else "table"
+        return {LOSSES_MIME: {"table": table, **account, "rules": rules}}
+
+    @cached_property
+    def currency(self) -> str | None:
+        """The one currency of the money, where the export names it."""
+        if "currency" not in self.table.columns:
+            return None
+        return str(found) if (found := self.table["currency"].max().execute()) else None
 
     @property
     def lost_rows(self) -> int:
@@ -122,18 +139,18 @@ def settle(
 def _check_budget(
     lost: pd.DataFrame, contract: Contract, raw_rows: int, kept_rows: int, max_loss: float
 ) -> None:
-    rows_share = lost["rows_share"].sum()
     shares = lost[[name for name in ("rows_share", "revenue_share") if name in lost]].abs()
-    if kept_rows and (shares.sum() <= max_loss).all():
+    total = shares.sum().clip(upper=1)
+    if kept_rows and (total <= max_loss).all():
         return
     worst = lost.loc[shares.max(axis=1).sort_values(ascending=False, kind="stable").index[:4]]
     rules = "; ".join(f"{row.rule} {row.rows:,} ({row.meaning})" for row in worst.itertuples())
-    money = f" and {shares['revenue_share'].sum():.1%} of the revenue" if "revenue" in lost else ""
+    money = f" and {total['revenue_share']:.1%} of the revenue" if "revenue" in lost else ""
     advice = (
         f"mend the export, or allow more with max_loss (now {max_loss:g})"
         if kept_rows
         else "nothing is left to analyse"
     )
     raise DataError(
-        f"{contract.name}: cleaning drops {rows_share:.1%} of {raw_rows:,} rows{money}: {rules}; {advice}"
+        f"{contract.name}: cleaning drops {total['rows_share']:.1%} of {raw_rows:,} rows{money}: {rules}; {advice}"
     )

@@ -131,7 +131,7 @@ def _check_columns(table: ir.Table, currency: str | None) -> None:
     check_columns("orders", table.columns, needed)
     if "cancelled_at" in table.columns:
         dtype = table["cancelled_at"].type()
-        if not (dtype.is_string() or dtype.is_temporal() or dtype.is_null()):
+        if dtype.is_boolean() or dtype.is_integer():
             raise ColumnError(
                 f"orders: 'cancelled_at' is {dtype}, but must be the time of cancelling, null where "
                 "there was none; map another column"
@@ -150,10 +150,10 @@ def _typed(raw: Raw, rules: Rules, clock: Clock, decimal: str) -> ir.Table:
         texts["customer_id"] = texts["customer_id"].lower()
     for name in [*_passed_through(raw), *MARKS]:
         if name in table.columns:
-            is_text = table[name].type().is_string() or name in ("status", "tags", "item_id")
+            is_text = table[name].type().is_string() or name in MARKS
             texts[name] = text(table[name]) if is_text else table[name]
     if "is_test" in texts:
-        texts["is_test"] = text(table["is_test"]).lower().isin(TRUE).fill_null(False)
+        texts["is_test"] = texts["is_test"].lower().isin(TRUE).fill_null(False)
     if "currency" in texts:
         texts["currency"] = texts["currency"].upper()
     named = {**times, **numbers, **texts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,7 +104,9 @@ def number(value: ir.Value, decimal: str = ".") -> ir.Value:
         value = grouped if decimal == "," else ibis.ifelse(plain, value, grouped)
         value = value.try_cast("float64")
     value = value.cast("float64")
-    return ibis.ifelse(value.isnan() | value.isinf(), ibis.null("float64"), value)
+    for no_number in (math.nan, math.inf, -math.inf):
+        value = value.nullif(no_number)
+    return value
 
 
 def _grouped(written: ir.Value, decimal: str) -> ir.Value:
@@ -218,7 +221,8 @@ def _is_filled(value: ir.Value) -> ir.Value:
 def _unread(bad: ir.Table, rows: int, clock: Clock | None) -> str:
     """Say how many values of the first column are ``bad``, which is the first, and what to do."""
     numbered = bad.mutate(row=ibis.row_number() + 1)
-    value, _, row = numbered.filter(numbered["bad"]).order_by("row").limit(1).execute().iloc[0]
+    first = numbered.filter(numbered["bad"]).order_by("row").limit(1)
+    value, _, row = first.to_pyarrow().to_pylist()[0].values()
     is_one = rows == 1
     fault, remedy = f"that {'is' if is_one else 'are'} no number", "give decimal="
     if clock is not None:

@@ -19,7 +19,8 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from traitlets import default
 
-from cxlib.headline import HEADLINE_MIME, LOSSES_MIME
+from cxlib.clean.losses import LOSSES_MIME
+from cxlib.headline import HEADLINE_MIME
 from cxlib.report import page
 from cxlib.report.jobs import Job
 
