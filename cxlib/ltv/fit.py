@@ -161,7 +161,7 @@ def _verdict(
         name
         for fit in (bgnbd, gamma_gamma)
         for name, error in fit.standard_errors.items()
-        if error > 3 * fit.values[name]
+        if name not in fit.at_edge and not error <= 3 * fit.values[name]
     ]
     if n_repeat < ENOUGH_REPEAT_CUSTOMERS:
         reasons = [f"only {came_again}", *edges]
@@ -192,9 +192,9 @@ def _dropout_edge(fit: _bgnbd.Fit) -> list[str]:
 def _rate_edge(fit: _bgnbd.Fit) -> list[str]:
     if not {"r", "alpha"} & set(fit.at_edge):
         return []
-    if fit.at_edge.get("r") == "high":
+    if "high" in (fit.at_edge.get("r"), fit.at_edge.get("alpha")):
         return ["customers do not differ in how often they buy (r and alpha run to infinity)"]
-    return ["hardly any customer is expected to buy again (r or alpha at its edge)"]
+    return ["purchase rates spread without limit (r or alpha near 0)"]
 
 
 def _spend_edge(fit: _bgnbd.Fit) -> list[str]:
@@ -202,5 +202,6 @@ def _spend_edge(fit: _bgnbd.Fit) -> list[str]:
         return []
     if fit.at_edge.get("q") == "low":
         return ["spend is so unequal that its mean is hardly finite (q near 1)"]
-    names = ", ".join(fit.at_edge)
-    return [f"customers or their purchases do not differ in spend ({names} at the edge)"]
+    if "high" in fit.at_edge.values():
+        return ["customers or their purchases do not differ in spend (p or q runs to infinity)"]
+    return ["spend per purchase spreads without limit (p or v near 0)"]
