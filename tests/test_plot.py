@@ -161,7 +161,7 @@ def test_unfinished_cells_are_hatched_and_not_numbered() -> None:
     ax = cx.plot.retention(retention_table())
     hatched = [patch for patch in ax.patches if patch.get_hatch()]
     assert len(hatched) == 2, "ages 2 and 1 of the first two cohorts; age 0 is not drawn"
-    assert sorted(text.get_text() for text in ax.texts if text.get_text()) == ["70%"]
+    assert sorted(text.get_text() for text in ax.texts if text.get_text()) == ["70"]
 
 
 def test_several_groups_in_one_heat_map_are_refused() -> None:
@@ -192,4 +192,6 @@ def test_every_figure_shows_in_jupyter_not_only_the_first() -> None:
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(book, kernel_name="python3", timeout=60).execute()
     for cell in book.cells[1:]:
-        assert [output.metadata["image/png"].alt[:14] for output in cell.outputs] == ["Share of expec"]
+        assert [output.metadata["image/png"].alt[:14] for output in cell.outputs] == [
+            "Share of expec"
+        ]

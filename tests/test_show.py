@@ -42,9 +42,9 @@ def test_a_value_reads_by_the_name_of_its_column(name: str, value: object, text:
 
 def test_bounds_follow_what_they_bound_in_one_column() -> None:
     table = pd.DataFrame({"rate": [0.5], "ci_low": [0.4], "ci_high": [0.6]})
-    assert cx.show(table)._table["95% interval"].tolist() == ["40.0% to 60.0%"]
+    assert cx.show(table)._table["95% interval"].tolist() == ["40.0%\u00a0to\u00a060.0%"]
     table = pd.DataFrame({"difference": [5.0], "ci_low": [0.4], "ci_high": [9.0]})
-    assert cx.show(table)._table["95% interval"].tolist() == ["0.4000 to 9.000"]
+    assert cx.show(table)._table["95% interval"].tolist() == ["0.4000\u00a0to\u00a09.000"]
     table = pd.DataFrame(
         {"lift": [0.1], "lift_low": [-0.1], "lift_high": [0.3], "step_ci_low": 1.0}
     )

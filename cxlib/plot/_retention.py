@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from cxlib._checks import ParameterError, check_columns
 from cxlib.plot._style import ACCENT, DASHES, MARKERS, axes, finish, group_column, percent, styled
@@ -54,9 +54,9 @@ def retention(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     rates = later.pivot(index="cohort", columns="age", values="retention_rate").astype(float)
     sizes = table.drop_duplicates("cohort").set_index("cohort")["n"].reindex(rates.index)
     rows, columns = rates.shape
-    ax = axes(ax, min(3 + 0.62 * columns, 18), min(1.6 + 0.34 * rows, 16))
-    crowded = rows * columns > 400
-    labels = rates.map(lambda rate: "" if pd.isna(rate) else f"{rate:.0%}")
+    ax = axes(ax, min(max(6, 3.5 + 0.4 * columns), 12), min(1.8 + 0.3 * rows, 16))
+    crowded = columns > 25
+    labels = rates.map(lambda rate: "" if pd.isna(rate) else f"{100 * rate:.0f}")
     sns.heatmap(
         rates,
         ax=ax,
@@ -66,7 +66,10 @@ def retention(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         fmt="",
         linewidths=0.5,
         linecolor="white",
-        cbar_kws={"format": PercentFormatter(1, 0), "label": "share of the cohort that ordered"},
+        cbar_kws={
+            "format": FuncFormatter(lambda share, _: f"{100 * share:.0f}"),
+            "label": "% of the cohort that ordered",
+        },
         yticklabels=[f"{cohort:%Y-%m-%d}   {int(size):,}" for cohort, size in sizes.items()],
         annot_kws={"size": 9},
     )
@@ -83,7 +86,7 @@ def retention(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     )
     return finish(
         ax,
-        "Who ordered again, by cohort (hatched: not over yet)",
+        "Who ordered again, % of each cohort (hatched: not over yet)",
         "periods since the first order",
         "first order, and customers",
         alt,
