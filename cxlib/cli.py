@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from cxlib.report.jobs import ReadyPlan
     from cxlib.report.runner import Result
 
-FAILED, REFUSED, FAULT = 1, 2, 70
-"""Exit codes: a report failed; the plan or its input cannot be used; the workbench is at fault."""
+FAILED, REFUSED, FAULT, INTERRUPTED = 1, 2, 70, 130
+"""Exit codes: a report failed; the plan or its input cannot be used; the workbench is at
+fault; the user stopped it."""
 
 
 DEBUG = "cxlib.debug"
@@ -36,6 +37,9 @@ class _Told(click.Group):
                 raise
             click.echo(f"cx: {error}", err=True)
             ctx.exit(REFUSED)
+        except KeyboardInterrupt:
+            click.echo("cx: interrupted; nothing was published", err=True)
+            ctx.exit(INTERRUPTED)
         except Exception as error:
             if ctx.meta.get(DEBUG):
                 raise

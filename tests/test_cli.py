@@ -136,6 +136,19 @@ def test_a_fault_of_the_workbench_says_so_and_shows_itself_when_asked(
     assert isinstance(cx("reports/plans/weekly.yml", "--debug").exception, cli.CxError)
 
 
+def test_an_interrupted_run_says_that_nothing_was_published(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cxlib.report.publish, "publish", interrupted)
+    write_plan(project, PLAN)
+    done = cx("reports/plans/weekly.yml")
+    assert done.exit_code == cli.INTERRUPTED == 130
+    assert done.stderr == "cx: interrupted; nothing was published\n"
+
+
 def test_pages_may_go_elsewhere(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[object] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from report_project import write_notebook, write_plan
 
 import cxlib as cx
-from cxlib.headline import HEADLINE_MIME, LOSSES_MIME
+from cxlib.clean.losses import LOSSES_MIME
+from cxlib.headline import HEADLINE_MIME
 from cxlib.report import page, publish, runner
 from cxlib.report.check import prepare
 from cxlib.report.jobs import Job
@@ -135,6 +137,24 @@ def test_tables_have_header_cells_with_scope_and_aligned_numbers() -> None:
     assert box["aria-label"] == "Table: Month by month"
     assert box["tabindex"] == "0"
     assert all(cell["dir"] == "auto" for cell in soup.select("td, th"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["12", "-1,204.50", "£98.50", "-£3", "12.3%", "+80.7%", "2.6e-05", "< 0.001", "4.5m", "–"]
+    + ["38.4% to 39.8%", "1,165 vs 1,223", "£1.20 to £3.40"],
+)
+def test_numbers_and_their_intervals_align(text: str) -> None:
+    cell = BeautifulSoup(
+        safe(f"<table><tr><td>{html.escape(text)}</td></tr></table>"), "html.parser"
+    ).td
+    assert cell["class"] == ["num"]
+
+
+@pytest.mark.parametrize("text", ["", "2024-12-31", "a 12", "12 a", "1 to many", "A-1", "12:30"])
+def test_words_stand_where_words_stand(text: str) -> None:
+    cell = BeautifulSoup(safe(f"<table><tr><td>{text}</td></tr></table>"), "html.parser").td
+    assert "class" not in cell.attrs
 
 
 def test_an_index_is_a_column_of_row_headers_under_its_name() -> None:
