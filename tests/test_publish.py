@@ -105,7 +105,9 @@ def test_a_page_has_its_title_cards_words_tables_and_provenance_and_no_code() ->
     assert "parameters" not in soup.main.text
     (one,) = soup.select(".card")
     assert one.get_text(" ", strip=True) == "kept 50.0% 95% interval 40.0% to 60.0%"
-    assert "1,500 of 2,000 raw rows used (75.0%)" in " ".join(soup.select_one(".data").text.split())
+    assert "Orders 1,500 of 2,000 raw rows used (75.0%)" in " ".join(
+        soup.select_one(".data").text.split()
+    )
     assert "a <i>guest</i> (400 rows); never paid (100 rows)" in soup.select_one(".data").text
     footer = " ".join(soup.footer.text.split())
     assert "x.ipynb, run 1 January 2025, 03:00 UTC in 1 min 35 s" in footer

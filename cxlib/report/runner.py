@@ -19,10 +19,12 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from traitlets import default
 
-from cxlib.clean.losses import LOSSES_MIME
 from cxlib.headline import HEADLINE_MIME
 from cxlib.report import page
 from cxlib.report.jobs import Job
+
+LOSSES_MIME = "application/vnd.cx.losses+json"
+"""As in `cxlib.clean.losses`, which would bring the engine into every worker."""
 
 CELL_TIMEOUT_SECONDS = 3600
 LAST_LINES = 12
