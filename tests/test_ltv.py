@@ -129,9 +129,9 @@ def test_lifetimes_reduces_random_orders_to_the_same_histories(seed: int) -> Non
 def test_a_day_that_nets_to_nothing_is_no_purchase() -> None:
     rows = [
         ("ann", "2022-01-01", 10.0),
-        ("ann", "2022-01-05 08:00", 0.3),  # 0.1 + 0.2 - 0.3 is not 0 in floats
-        ("ann", "2022-01-05 09:00", -0.1),
-        ("ann", "2022-01-05 10:00", -0.2),
+        ("ann", "2022-01-05 08:00", 0.1),  # 0.1 + 0.2 - 0.3 is above 0 in floats
+        ("ann", "2022-01-05 09:00", 0.2),
+        ("ann", "2022-01-05 10:00", -0.3),
         ("ann", "2022-01-09", 20.0),
         ("ann", "2022-01-12", -20.0),
         ("bob", "2022-01-02", -5.0),
@@ -432,6 +432,14 @@ def test_rarer_edges_have_their_sentence(at_edge: dict[str, str], says: str) -> 
         for values, edge in zip((bgnbd, spend), edges, strict=True)
     )
     assert _verdict(*fits, 100, 50) == ("boundary", f"boundary: {says}.")
+
+
+def test_no_dropout_is_owned_up_to_inside_the_range_as_well() -> None:
+    # as on the Online Retail data of 2011: a / (a + b) is 0.0004, neither a nor b at its edge
+    values = {"r": 0.8, "alpha": 69.0, "a": 0.0027, "b": 7.7}
+    spend = Fit(dict.fromkeys("pqv", 2.0), dict.fromkeys("pqv", 0.1), {}, 0.0)
+    loose = Fit(values, {"r": 0.03, "alpha": 2.6, "a": 0.01, "b": 30.0}, {}, 0.0)
+    assert _verdict(loose, spend, 4324, 2769)[1].startswith("boundary: no dropout seen")
 
 
 def test_few_repeat_customers_are_too_little_data() -> None:

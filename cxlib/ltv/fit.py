@@ -73,8 +73,9 @@ def fit_ltv(
     with X(t) the purchases within t days (lifetimes discounts by months of 30 days, each at its
     end). Models: Fader, Hardie and Lee (2005), Marketing Science 24 (2), 275-284; Fader and
     Hardie (2013), brucehardie.com/notes/025. ``status`` is ``"boundary"`` where a parameter
-    runs to the edge of its range, and ``"too little data"`` below 30 repeat customers or where
-    a standard error is more than three times its parameter.
+    runs to the edge of its range, or the mean chance to leave a / (a + b) to 0 or 1; it is
+    ``"too little data"`` below 30 repeat customers, or where a standard error is more than
+    three times its parameter.
 
     Examples
     --------
@@ -177,13 +178,13 @@ def _verdict(
 
 
 def _dropout_edge(fit: _bgnbd.Fit) -> list[str]:
-    if not {"a", "b"} & set(fit.at_edge):
-        return []
     a, b = fit.values["a"], fit.values["b"]
     if a / (a + b) < 1e-3:
         return ["no dropout seen (a/(a+b) near 0), so values are an upper bound"]
     if a / (a + b) > 0.99:
         return ["nearly everyone leaves after one repeat purchase (a/(a+b) near 1)"]
+    if not {"a", "b"} & set(fit.at_edge):
+        return []
     if a + b < 0.1:
         return ["customers leave at their first repeat purchase or never (a and b near 0)"]
     return ["customers do not differ in their chance to leave (a and b run to infinity)"]
