@@ -14,7 +14,9 @@ import pytest
 
 import cxlib as cx
 from cxlib._checks import ColumnError, DataError, ParameterError
+from cxlib.clean.losses import settle
 from cxlib.clean.parse import Clock, number, text, when
+from cxlib.tables import EVENTS as EVENTS_CONTRACT
 
 NBSP, LTR, RTL_END = "\u00a0", "\u200e", "\u2069"
 
@@ -633,6 +635,25 @@ def test_what_comes_back_is_shown_in_words() -> None:
     events = cx.clean_events(EVENTS, timezone="UTC", max_loss=1.0)
     assert "revenue" not in events._repr_html_()
     assert events.raw_revenue is None
+
+
+def test_what_a_report_records_of_the_account() -> None:
+    cleaned = clean(orders(customer_id=["ann", None, "cem"], currency="EUR"))
+    assert cleaned.currency == "EUR"
+    (bundle,) = cleaned._repr_mimebundle_().values()
+    assert (bundle["table"], bundle["raw_rows"], bundle["kept_rows"]) == ("orders", 3, 2)
+    assert bundle["rules"][0]["rule"] == "no_customer"
+    whole = clean(orders())
+    assert "3 of 3 raw rows kept (100.0%); nothing was lost." in whole._repr_html_()
+    assert whole.currency is None
+    assert clean(orders(currency="")).currency is None
+
+
+def test_an_account_that_does_not_balance_never_leaves() -> None:
+    lost = pd.DataFrame({"rule": ["no_time"], "rows": [1]})
+    table = ibis.memtable(EVENTS)
+    with pytest.raises(AssertionError, match="events: 5 raw rows, but 3 kept and 1 lost"):
+        settle(table, lost, EVENTS_CONTRACT, raw=(5, None), kept=(3, None), max_loss=1.0)
 
 
 def test_the_raw_frame_is_not_changed() -> None:

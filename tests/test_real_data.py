@@ -42,7 +42,9 @@ def frame(path: Path) -> pd.DataFrame:
 def lines(frame: pd.DataFrame) -> pd.DataFrame:
     """Distinct lines with the rule of each, and the order that each counts for: pandas alone."""
     lines = frame.drop_duplicates().reset_index(drop=True)
-    codes = ["POST", "DOT", "M", "m", "C2", "D", "S", "B", "AMAZONFEE", "CRUK", "PADS"] + ["BANK CHARGES"]
+    codes = ["POST", "DOT", "M", "m", "C2", "D", "S", "B", "AMAZONFEE", "CRUK", "PADS"] + [
+        "BANK CHARGES"
+    ]
     odd = lines["StockCode"].isin(codes) | lines["StockCode"].str.startswith("gift_")
     adjusting = lines["InvoiceNo"].str.startswith("A")
     lines["rule"] = np.select([adjusting, odd], ["adjustment", "not_a_product"], "")

@@ -95,7 +95,8 @@ class Cleaned:
         """The one currency of the money, where the export names it."""
         if "currency" not in self.table.columns:
             return None
-        return str(found) if (found := self.table["currency"].max().execute()) else None
+        found = self.table["currency"].max().execute()
+        return None if pd.isna(found) else str(found)
 
     @property
     def lost_rows(self) -> int:
