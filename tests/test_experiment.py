@@ -575,6 +575,9 @@ def test_a_planned_variant_that_nobody_saw_is_an_empty_arm() -> None:
     assert row["note"] == "an arm has no units yet"
     assert math.isnan(row["p_adjusted"])
     assert failed(result) == ["sample ratio", "units in each arm"]
+    page = result._repr_html_()
+    assert "– vs 0.04" in page
+    assert "nan" not in page
     assert result.table.set_index("variant").loc["new", "n"] == 100
 
 
