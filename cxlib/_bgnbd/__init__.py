@@ -12,10 +12,14 @@ Model of Monetary Value, brucehardie.com/notes/025.
 
 from cxlib._bgnbd.forecast import expected_spend, orders_if_alive, p_alive
 from cxlib._bgnbd.likelihood import fit_bgnbd, fit_gamma_gamma
+from cxlib._bgnbd.models import MODELS, SPEND_MEANINGS, Model
 from cxlib._bgnbd.newton import Fit
 
 __all__ = [
+    "MODELS",
+    "SPEND_MEANINGS",
     "Fit",
+    "Model",
     "expected_spend",
     "fit_bgnbd",
     "fit_gamma_gamma",

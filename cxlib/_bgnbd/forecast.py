@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import expit, hyp2f1
 
 from cxlib._bgnbd.newton import Numbers
@@ -29,7 +30,7 @@ def orders_if_alive(
     bgnbd: Mapping[str, float],
     frequency: Numbers,
     age: Numbers,
-    horizon: float,
+    horizon: float | Numbers,
     discounts: Sequence[float] = (0.0,),
 ) -> Numbers:
     """Return expected purchases within ``horizon`` of customers who are alive now.
@@ -47,11 +48,69 @@ def orders_if_alive(
     r, alpha, a, b = (bgnbd[name] for name in ("r", "alpha", "a", "b"))
     places, weights = np.polynomial.legendre.leggauss(24)
     x, now = frequency[:, None], alpha + age[:, None]
-    log_end = np.log1p(horizon / now)
+    log_end = np.log1p(np.reshape(horizon, (-1, 1)) / now)
     log_time = log_end * (places + 1) / 2
     time = np.expm1(log_time)
     rate = (r + x) * _mean_survival(r + x + 1, a, b + x, time) * np.exp(log_time) * log_end / 2
     return np.stack([(rate * np.exp(-discount * now * time)) @ weights for discount in discounts])
+
+
+def expected_orders(bgnbd: Mapping[str, float], days: Any) -> Numbers:
+    """Return the expected repeat purchases of a new customer within ``days`` of the first.
+
+    Equation (9) of Fader, Hardie and Lee (2005), integrated as in `orders_if_alive`.
+    """
+    days = np.asarray(days, float)
+    nobody = np.zeros(days.size)
+    alive = p_alive(bgnbd, nobody, nobody, nobody)
+    return (alive * orders_if_alive(bgnbd, nobody, nobody, days)[0]).reshape(days.shape)
+
+
+def draw_future(
+    bgnbd: Mapping[str, float],
+    frequency: Numbers,
+    recency: Numbers,
+    age: Numbers,
+    horizon: float | Numbers,
+    rng: np.random.Generator,
+    discounts: Sequence[float] = (0.0,),
+) -> Numbers:
+    """Return the purchases within ``horizon`` of one simulated future for each history.
+
+    Rate and chance to leave are drawn from what the history says of them, given that the
+    customer is alive. Purchases after which the customer stays, and the one after which not,
+    are two independent streams.
+    """
+    r, alpha, a, b = (bgnbd[name] for name in ("r", "alpha", "a", "b"))
+    alive = rng.random(len(age)) < p_alive(bgnbd, frequency, recency, age)
+    rate = rng.gamma(r + frequency) / (alpha + age)
+    leave = rng.beta(a, b + frequency)
+    return _purchases(
+        alive, rate * (1 - leave), rate * leave, horizon, rng, discounts, leaver_buys=True
+    )
+
+
+def _purchases(
+    alive: npt.NDArray[np.bool_],
+    rate: Numbers,
+    leaving_rate: Numbers,
+    horizon: float | Numbers,
+    rng: np.random.Generator,
+    discounts: Sequence[float],
+    leaver_buys: bool,
+) -> Numbers:
+    """Draw purchases until the customer leaves or ``horizon`` ends; leaving may be a purchase too."""
+    with np.errstate(divide="ignore", over="ignore"):
+        leaves_at = rng.standard_exponential(len(rate)) / leaving_rate
+    end = np.where(alive, np.minimum(leaves_at, horizon), 0.0)
+    rows = np.repeat(np.arange(len(rate)), rng.poisson(rate * end))
+    times = rng.random(len(rows)) * end[rows]
+    if leaver_buys:
+        last = np.flatnonzero(alive & (leaves_at < horizon))
+        rows, times = np.append(rows, last), np.append(times, leaves_at[last])
+    return np.stack(
+        [np.bincount(rows, np.exp(-discount * times), len(rate)) for discount in discounts]
+    )
 
 
 def _mean_survival(shape: Numbers, a: float, b: Numbers, time: Numbers) -> Numbers:

@@ -6,6 +6,7 @@ So Newton's method finds the optimum in some ten passes over the unique historie
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -18,30 +19,42 @@ _OTHER_STARTS = ((0.01, 50.0), (0.05, 0.05), (30.0, 120.0))
 _SPEND_BOX = {"p": (-10, 9), "q": (0.01, 9), "v": (-12, 12)}
 
 
-def fit_bgnbd(frequency: Numbers, recency: Numbers, age: Numbers, n: Numbers) -> Fit:
-    """Fit the BG/NBD model; at least one customer must have come back."""
+def fit_bgnbd(
+    frequency: Numbers,
+    recency: Numbers,
+    age: Numbers,
+    n: Numbers,
+    start: Mapping[str, float] | None = None,
+) -> Fit:
+    """Fit the BG/NBD model, from ``start`` if given; some customer should have come back."""
     unit = float(age.max())
     objective = _bgnbd_objective(frequency.astype(int), recency / unit, age / unit, n)
     repeats = float(n @ frequency)
-    start = {"r": 1.0, "alpha": float(n @ age) / unit / repeats}
-    fit = maximise(objective, start | {"a": 0.5, "b": 2.0}, _BGNBD_BOX, "BG/NBD")
+    usual = {"r": 1.0, "alpha": float(n @ age) / unit / max(repeats, 1), "a": 0.5, "b": 2.0}
+    first = {**start, "alpha": start["alpha"] / unit} if start else usual
+    fit = maximise(objective, first, _BGNBD_BOX, "BG/NBD")
     if fit.at_edge:
         others = [
-            maximise(objective, start | {"a": a, "b": b}, _BGNBD_BOX, "BG/NBD")
+            maximise(objective, usual | {"a": a, "b": b}, _BGNBD_BOX, "BG/NBD")
             for a, b in _OTHER_STARTS
         ]
         fit = max([fit, *others], key=lambda one: one.log_likelihood)
     return _in_units(fit, "alpha", unit, -repeats * math.log(unit))
 
 
-def fit_gamma_gamma(frequency: Numbers, spend: Numbers, n: Numbers) -> Fit:
+def fit_gamma_gamma(
+    frequency: Numbers, spend: Numbers, n: Numbers, start: Mapping[str, float] | None = None
+) -> Fit:
     """Fit the Gamma-Gamma model to the mean spend of customers who came back.
 
     The search holds q above 1, where the mean spend of the population is finite.
     """
     unit = float(n @ spend / n.sum())
     objective = _gamma_gamma_objective(frequency.astype(int), spend / unit, n)
-    fit = maximise(objective, {"p": 2.0, "q": 3.0, "v": 1.0}, _SPEND_BOX, "Gamma-Gamma")
+    first = {"p": 2.0, "q": 3.0, "v": 1.0}
+    if start:
+        first = {**start, "v": start["v"] / unit}
+    fit = maximise(objective, first, _SPEND_BOX, "Gamma-Gamma")
     return _in_units(fit, "v", unit, -float(n.sum()) * math.log(unit))
 
 
@@ -76,7 +89,8 @@ def _bgnbd_objective(
         span = np.log(end)[age_code] - np.log(last)[recency_code]
         before, after = (1 / last)[recency_code], (1 / end)[age_code]
         odds = np.log(a) - np.log(b + x - 1) + (r + x) * span
-        left = n * expit(odds)
+        share = expit(odds)
+        left = n * share
         slope = np.stack(
             [span, (r + x) * (after - before), np.full(len(x), 1 / a), -1 / (b + x - 1)]
         )
@@ -96,7 +110,7 @@ def _bgnbd_objective(
             beyond @ (1 / (b + k)) - leave,
         ]
 
-        hessian = (slope * (left * (1 - left / n))) @ slope.T
+        hessian = (slope * (left * (1 - share))) @ slope.T
         hessian[2:, 2:] += beyond @ (1 / (a + b + k) ** 2)
         hessian[0, 1] += idle + left @ (after - before)
         hessian[1, 0] = hessian[0, 1]

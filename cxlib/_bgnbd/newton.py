@@ -43,7 +43,7 @@ def maximise(
     leads uphill. The climb ends when a full step promises less than 1e-10 of log-likelihood.
     """
     low, high = np.array(list(box.values()), float).T
-    at = np.clip(np.log(list(start.values())), low, high)
+    at = np.clip(np.log([start[name] for name in box]), low, high)
     value, gradient, hessian = objective(at)
     for _ in range(MAX_STEPS):
         free = ~((at <= low) & (gradient < 0) | (at >= high) & (gradient > 0))

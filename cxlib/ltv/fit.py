@@ -14,15 +14,7 @@ from cxlib.sources import Source, load
 from cxlib.tables import ORDERS
 
 ENOUGH_REPEAT_CUSTOMERS = 30
-_MEANINGS = {
-    "r": "shape of the gamma of purchase rates: the larger, the more alike customers buy",
-    "alpha": "rate of that gamma, in days: the mean rate is r / alpha purchases a day",
-    "a": "beta of the chance to leave after a repeat purchase: its mean is a / (a + b)",
-    "b": "beta of the chance to leave after a repeat purchase: its mean is a / (a + b)",
-    "p": "shape of the gamma of one customer's spend per purchase",
-    "q": "shape of the gamma of spend levels across customers",
-    "v": "scale of that gamma, in the currency: the mean spend is p v / (q - 1)",
-}
+_MEANINGS = {**_bgnbd.MODELS["bgnbd"].meanings, **_bgnbd.SPEND_MEANINGS}
 
 
 def fit_ltv(
