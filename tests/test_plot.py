@@ -82,6 +82,23 @@ WEEKS = pd.DataFrame(
 )  # fmt: skip
 DECILES = pd.DataFrame({"decile": range(1, 11), "ltv_share": np.arange(10, 0, -1) / 55})
 
+GRID = pd.DataFrame(
+    [{"n_orders": n, "days_since_last": d, "p_alive": 1 / (1 + n * d / 300), "expected_orders": n / (1 + d / 90)}
+     for n in range(1, 9) for d in range(0, 361, 30)]
+)  # fmt: skip
+TRACKING = pd.DataFrame(
+    {"week_ending": pd.date_range("2024-01-07", periods=6, freq="W"), "actual": [3, 4, 6, 5, 7, 6],
+     "expected": [3.1, 4.2, 5, 5.5, 6, 6.4], "cumulative_actual": [3, 7, 13, 18, 25, 31],
+     "cumulative_expected": [3.1, 7.3, 12.3, 17.8, 23.8, 30.2]}
+)  # fmt: skip
+CALIBRATION = pd.DataFrame(
+    {"frequency": ["0", "1", "2+"], "n": [90, 8, 2], "actual_mean": [0.2, 0.7, 2.1], "expected_mean": [0.22, 0.66, 1.9]}
+)  # fmt: skip
+SEGMENTS = pd.DataFrame(
+    {"country": ["DE", "GB"], "n_customers": [120, 80], "ltv_per_customer": [31.0, 44.0],
+     "ltv_per_customer_low": [28.0, 39.0], "ltv_per_customer_high": [34.0, 50.0]}
+)  # fmt: skip
+
 FIGURES = {
     "losses": lambda **kw: cx.plot.losses(LOSSES, **kw),
     "no losses": lambda **kw: cx.plot.losses(LOSSES.iloc[:0], **kw),
@@ -93,6 +110,12 @@ FIGURES = {
     "funnels": lambda **kw: cx.plot.funnel(funnel_table(("DE", "GB", "IL", "US")), **kw),
     "experiment": lambda **kw: cx.plot.experiment(LIFTS, **kw),
     "ltv": lambda **kw: cx.plot.ltv(DECILES, **kw),
+    "alive": lambda **kw: cx.plot.ltv_grid(GRID, **kw),
+    "orders to come": lambda **kw: cx.plot.ltv_grid(GRID, value="expected_orders", **kw),
+    "tracking": lambda **kw: cx.plot.ltv_tracking(TRACKING, split="2024-01-28", **kw),
+    "weekly": lambda **kw: cx.plot.ltv_tracking(TRACKING, cumulative=False, **kw),
+    "calibration": lambda **kw: cx.plot.ltv_calibration(CALIBRATION, **kw),
+    "segments": lambda **kw: cx.plot.ltv_segments(SEGMENTS, **kw),
 }
 
 

@@ -8,6 +8,19 @@ from cxlib.plot._experiment import experiment
 from cxlib.plot._funnel import funnel
 from cxlib.plot._health import activity, losses
 from cxlib.plot._ltv import ltv
+from cxlib.plot._ltv_checks import ltv_calibration, ltv_grid, ltv_segments, ltv_tracking
 from cxlib.plot._retention import retention, retention_curve
 
-__all__ = ["activity", "experiment", "funnel", "losses", "ltv", "retention", "retention_curve"]
+__all__ = [
+    "activity",
+    "experiment",
+    "funnel",
+    "losses",
+    "ltv",
+    "ltv_calibration",
+    "ltv_grid",
+    "ltv_segments",
+    "ltv_tracking",
+    "retention",
+    "retention_curve",
+]

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cxlib._checks import check_columns
-from cxlib.plot._style import ACCENT, INK, axes, compact, finish, styled
+from cxlib.plot._style import ACCENT, INK, axes, compact, date_axis, finish, styled
 
 
 @styled
@@ -99,6 +99,7 @@ def activity(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if len(open_):
         ax.legend(frameon=False, loc="upper left")
     ax.set_ylim(bottom=0)
+    date_axis(ax)
     ax.yaxis.set_major_formatter(FuncFormatter(compact))
     span = f"{table['period'].min():%d %B %Y} to {table['period'].max():%d %B %Y}"
     alt = f"Line of rows per period, {span}, between {table['n_rows'].min():,} and {table['n_rows'].max():,}."
