@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy import integrate, special
 
 from cxlib import _bgnbd
-from cxlib._bgnbd import likelihood, newton
+from cxlib._bgnbd import betageo, gamma_gamma, newton
 from cxlib._checks import FitError
 
 Numbers = npt.NDArray[np.float64]
@@ -134,8 +134,8 @@ def test_derivatives_are_those_of_central_differences(seed: int) -> None:
     x, recency, age, n = histories(CDNOW)
     frequency, spend, m = spends(REPEAT)
     for objective, place in [
-        (likelihood._bgnbd_objective(x.astype(int), recency, age, n), at),
-        (likelihood._gamma_gamma_objective(frequency.astype(int), spend, m), at[:3]),
+        (betageo._objective(x.astype(int), recency, age, n, 0), at),
+        (gamma_gamma._objective(frequency.astype(int), spend, m), at[:3]),
     ]:
         _, gradient, hessian = objective(place)
         steps = 1e-5 * np.eye(len(place))
@@ -153,7 +153,7 @@ def test_bgnbd_likelihood_of_one_customer_is_equation_6_of_fader_hardie_lee_2005
     leaves = special.beta(a + 1, b + x - 1) / special.beta(a, b) / (alpha + recency) ** (r + x)
     by_hand = special.gamma(r + x) * alpha**r / special.gamma(r) * (stays + leaves)
     arrays = (np.array([value]) for value in (x, recency, age, 1.0))
-    value = likelihood._bgnbd_objective(*arrays)(np.log(list(PAPER.values())))[0]
+    value = betageo._objective(*arrays, 0)(np.log(list(PAPER.values())))[0]
     assert value == pytest.approx(math.log(by_hand), rel=1e-12)
 
 
@@ -214,10 +214,7 @@ def test_orders_if_alive_by_brute_force_over_p_and_time(
 
 
 box = st.fixed_dictionaries(
-    {
-        name: st.floats(low, high).map(math.exp)
-        for name, (low, high) in likelihood._BGNBD_BOX.items()
-    }
+    {name: st.floats(low, high).map(math.exp) for name, (low, high) in betageo.BOX.items()}
 )
 
 
@@ -309,10 +306,10 @@ def test_no_other_start_finds_a_better_optimum() -> None:
         x, recency, age, n = histories(simulated(seed, 200, 0.5, 60, 1, math.inf))
         best = _bgnbd.fit_bgnbd(x, recency, age, n).log_likelihood
         unit = age.max()
-        objective = likelihood._bgnbd_objective(x.astype(int), recency / unit, age / unit, n)
+        objective = betageo._objective(x.astype(int), recency / unit, age / unit, n, 0)
         for a, b in itertools.product([0.01, 0.1, 1, 10], repeat=2):
             start = {"r": 0.5, "alpha": 0.2, "a": a, "b": b}
-            other = newton.maximise(objective, start, likelihood._BGNBD_BOX, "BG/NBD")
+            other = newton.maximise(objective, start, betageo.BOX, "BG/NBD")
             assert other.log_likelihood - n @ x * math.log(unit) < best + 1e-3
 
 

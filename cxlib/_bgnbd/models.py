@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from cxlib._bgnbd import forecast, likelihood
+import numpy as np
+
+from cxlib._bgnbd import betageo, pareto
 from cxlib._bgnbd.newton import Fit, Numbers
 
-_RATES = {
+_BUYING = {
     "r": "shape of the gamma of purchase rates: the larger, the more alike customers buy",
     "alpha": "rate of that gamma, in days: the mean rate is r / alpha purchases a day",
+}
+_LEAVING = {
+    "s": "shape of the gamma of rates of leaving: the larger, the more alike customers leave",
+    "beta": "rate of that gamma, in days: the mean rate of leaving is s / beta a day",
 }
 SPEND_MEANINGS: Mapping[str, str] = {
     "p": "shape of the gamma of one customer's spend per purchase",
@@ -40,11 +48,11 @@ class Model:
     orders_if_alive : (values, frequency, age, horizon, discounts=(0.0,)) -> (n_discounts, n) array
         Expected purchases within ``horizon`` (a number, or one for each history) given that the
         customer has not left; a purchase s from now counts ``exp(-discount * s)``.
-    expected_orders : (values, days) -> array like ``days``
-        Expected repeat purchases of a new customer within ``days`` of the first, E[X(t)].
-    draw_future : (values, frequency, recency, age, horizon, rng, discounts=(0.0,)) -> (n_discounts, n) array
-        One simulated future for each history: its purchases within ``horizon``, counted as in
-        ``orders_if_alive``; with a discount of 0 they are whole numbers.
+    draw_rates : (values, frequency, age, rng) -> two (n,) arrays
+        Drawn for each history, given that the customer has not left: how often he or she buys
+        and stays, and how often leaves.
+    leaves_buying : bool
+        Whether leaving is itself a purchase, the last one.
     """
 
     name: str
@@ -53,22 +61,73 @@ class Model:
     fit: Callable[..., Fit]
     p_alive: Callable[..., Numbers]
     orders_if_alive: Callable[..., Numbers]
-    expected_orders: Callable[..., Numbers]
-    draw_future: Callable[..., Numbers]
+    draw_rates: Callable[..., tuple[Numbers, Numbers]]
+    leaves_buying: bool
+
+    def expected_orders(self, values: Mapping[str, float], days: Any) -> Numbers:
+        """Return a new customer's expected repeat purchases within ``days`` of the first, E[X(t)]."""
+        days = np.asarray(days, float)
+        new = np.zeros(days.size)
+        alive = self.p_alive(values, new, new, new)
+        return (alive * self.orders_if_alive(values, new, new, days)[0]).reshape(days.shape)
+
+    def draw_future(
+        self,
+        values: Mapping[str, float],
+        frequency: Numbers,
+        recency: Numbers,
+        age: Numbers,
+        horizon: float | Numbers,
+        rng: np.random.Generator,
+        discounts: Sequence[float] = (0.0,),
+    ) -> Numbers:
+        """Return purchases within ``horizon`` in one simulated future of each history.
+
+        One row for each discount, one column for each history: a purchase s from now counts
+        ``exp(-discount * s)``, so that without discount they are whole numbers. Purchases after
+        which the customer stays and the moment of leaving are independent, given their rates.
+        """
+        alive = rng.random(len(age)) < self.p_alive(values, frequency, recency, age)
+        rate, leaving = self.draw_rates(values, frequency, age, rng)
+        with np.errstate(divide="ignore", over="ignore"):
+            leaves_at = rng.standard_exponential(len(age)) / leaving
+        end = np.where(alive, np.minimum(leaves_at, horizon), 0.0)
+        rows = np.repeat(np.arange(len(age)), rng.poisson(rate * end))
+        times = rng.random(len(rows)) * end[rows]
+        if self.leaves_buying:
+            last = np.flatnonzero(alive & (leaves_at < horizon))
+            rows, times = np.append(rows, last), np.append(times, leaves_at[last])
+        return np.stack(
+            [np.bincount(rows, np.exp(-discount * times), len(age)) for discount in discounts]
+        )
 
 
-_BGNBD = Model(
-    name="bgnbd",
-    title="BG/NBD",
-    meanings=_RATES
-    | {
-        "a": "beta of the chance to leave after a repeat purchase: its mean is a / (a + b)",
-        "b": "beta of the chance to leave after a repeat purchase: its mean is a / (a + b)",
-    },
-    fit=likelihood.fit_bgnbd,
-    p_alive=forecast.p_alive,
-    orders_if_alive=forecast.orders_if_alive,
-    expected_orders=forecast.expected_orders,
-    draw_future=forecast.draw_future,
+def _beta_geometric(name: str, title: str, after: str, first: int) -> Model:
+    chance = f"beta of the chance to leave after {after}: its mean is a / (a + b)"
+    return Model(
+        name=name,
+        title=title,
+        meanings=_BUYING | {"a": chance, "b": chance},
+        fit=partial(betageo.fit, first=first),
+        p_alive=partial(betageo.p_alive, first=first),
+        orders_if_alive=partial(betageo.orders_if_alive, first=first),
+        draw_rates=partial(betageo.draw_rates, first=first),
+        leaves_buying=True,
+    )
+
+
+_ALL = (
+    _beta_geometric("bgnbd", "BG/NBD", "a repeat purchase", first=0),
+    _beta_geometric("mbgnbd", "MBG/NBD", "a purchase, the first included", first=1),
+    Model(
+        name="paretonbd",
+        title="Pareto/NBD",
+        meanings=_BUYING | _LEAVING,
+        fit=pareto.fit,
+        p_alive=pareto.p_alive,
+        orders_if_alive=pareto.orders_if_alive,
+        draw_rates=pareto.draw_rates,
+        leaves_buying=False,
+    ),
 )
-MODELS: Mapping[str, Model] = {model.name: model for model in (_BGNBD,)}
+MODELS: Mapping[str, Model] = {model.name: model for model in _ALL}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,3 +87,32 @@ def _describe(
         },
         log_likelihood=float(value),
     )
+
+
+def best(
+    objective: Objective,
+    starts: Sequence[Mapping[str, float]],
+    box: Mapping[str, tuple[float, float]],
+    model: str,
+) -> Fit:
+    """Climb from the first start, and where that ends at an edge of the box from the others too."""
+    fit = maximise(objective, starts[0], box, model)
+    if fit.at_edge:
+        others = [maximise(objective, start, box, model) for start in starts[1:]]
+        fit = max([fit, *others], key=lambda one: one.log_likelihood)
+    return fit
+
+
+def in_logs(parameters: Numbers, gradient: Numbers, hessian: Numbers) -> tuple[Numbers, Numbers]:
+    """Turn derivatives by parameters into derivatives by their logs."""
+    gradient = parameters * gradient
+    return gradient, np.outer(parameters, parameters) * hessian + np.diag(gradient)
+
+
+def in_units(fit: Fit, units: Mapping[str, float], shift: float) -> Fit:
+    """Return a fit of data that were divided by a unit in the units of the data."""
+    values, errors = (
+        {name: number * units.get(name, 1.0) for name, number in numbers.items()}
+        for numbers in (fit.values, fit.standard_errors)
+    )
+    return Fit(values, errors, fit.at_edge, fit.log_likelihood + shift)

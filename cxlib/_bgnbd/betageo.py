@@ -1,0 +1,187 @@
+"""BG/NBD and MBG/NBD: customers buy at a gamma of rates, and after a purchase may leave for good.
+
+The chance to leave is a beta across customers. BG/NBD asks it after each repeat purchase, so a
+customer who never came back has not left; MBG/NBD asks it after the first purchase too. They
+differ in the number of such ``chances`` alone: x of them, or x + 1.
+
+Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2005), "Counting Your Customers" the Easy Way,
+Marketing Science 24 (2), 275-284. Batislam, E. P., Denizel, M. and Filiztekin, A. (2007),
+Empirical validation and comparison of models for customer base analysis, International Journal
+of Research in Marketing 24 (3), 201-209. Wagner, U. and Hoppe, D. (2008), Erratum on the MBG/NBD
+Model, the same 25 (3), 225-226.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, hyp2f1
+
+from cxlib._bgnbd.newton import Fit, Numbers, Objective, best, in_logs, in_units
+
+BOX = {"r": (-10, 5), "alpha": (-12, 12), "a": (-10, 5), "b": (-10, 10)}
+_OTHER_STARTS = ((0.01, 50.0), (0.05, 0.05), (30.0, 120.0))
+
+
+def fit(
+    frequency: Numbers,
+    recency: Numbers,
+    age: Numbers,
+    n: Numbers,
+    start: Mapping[str, float] | None = None,
+    *,
+    first: int,
+) -> Fit:
+    """Fit BG/NBD (``first=0``) or MBG/NBD (``first=1``), from ``start`` if one is given."""
+    unit, repeats = float(age.max()), float(n @ frequency)
+    objective = _objective(frequency.astype(int), recency / unit, age / unit, n, first)
+    usual = {"r": 1.0, "alpha": float(n @ age) / unit / max(repeats, 1), "a": 0.5, "b": 2.0}
+    starts = [usual, *(usual | {"a": a, "b": b} for a, b in _OTHER_STARTS)]
+    if start:
+        starts.insert(0, {**start, "alpha": start["alpha"] / unit})
+    found = best(objective, starts, BOX, "MBG/NBD" if first else "BG/NBD")
+    return in_units(found, {"alpha": unit}, -repeats * math.log(unit))
+
+
+def p_alive(
+    values: Mapping[str, float], frequency: Numbers, recency: Numbers, age: Numbers, *, first: int
+) -> Numbers:
+    """Return the probability that a customer with this history has not left.
+
+    Fader, P. S. and Hardie, B. G. S. (2008), Computing P(alive) Using the BG/NBD Model. It is 1
+    where there was no chance to leave: in BG/NBD, for those who never came back.
+    """
+    r, alpha, a, b = (values[name] for name in BOX)
+    span = np.log(alpha + age) - np.log(alpha + recency)
+    chances = frequency + first
+    odds = np.log(a) - np.log(b + np.maximum(chances, 1) - 1) + (r + frequency) * span
+    return np.where(chances > 0, expit(-odds), 1.0).astype(float)
+
+
+def orders_if_alive(
+    values: Mapping[str, float],
+    frequency: Numbers,
+    age: Numbers,
+    horizon: float | Numbers,
+    discounts: Sequence[float] = (0.0,),
+    *,
+    first: int,
+) -> Numbers:
+    """Return expected purchases within ``horizon`` of customers who have not left.
+
+    A purchase at time s from now counts ``exp(-discount * s)``; one row for each discount, one
+    column for each history. With c chances to leave so far, the chance of being alive still,
+    times the rate of purchase, averages to
+
+    ``(r + x) / (alpha + T) * 2F1(r + x + 1, a; a + b + c; -s / (alpha + T))``,
+
+    which is integrated over s by Gauss-Legendre in the log of alpha + T + s. Without discount
+    this is equation (10) of Fader, Hardie and Lee (2005) less its denominator, but it has no
+    pole at a = 1 or a + b = 1, and adds positive terms alone.
+    """
+    r, alpha, a, b = (values[name] for name in BOX)
+    places, weights = np.polynomial.legendre.leggauss(24)
+    x, now = frequency[:, None], alpha + age[:, None]
+    log_end = np.log1p(np.reshape(horizon, (-1, 1)) / now)
+    log_time = log_end * (places + 1) / 2
+    time = np.expm1(log_time)
+    alive = _mean_survival(r + x + 1, a, b + x + first, time)
+    rate = (r + x) * alive * np.exp(log_time) * log_end / 2
+    return np.stack([(rate * np.exp(-discount * now * time)) @ weights for discount in discounts])
+
+
+def draw_rates(
+    values: Mapping[str, float],
+    frequency: Numbers,
+    age: Numbers,
+    rng: np.random.Generator,
+    *,
+    first: int,
+) -> tuple[Numbers, Numbers]:
+    """Draw rates of purchases that a customer stays after, and of the one that is the last.
+
+    They come from what the history says of the customer, given that he or she has not left.
+    """
+    r, alpha, a, b = (values[name] for name in BOX)
+    rate = rng.gamma(r + frequency) / (alpha + age)
+    leaves = rng.beta(a, b + frequency + first)
+    return rate * (1 - leaves), rate * leaves
+
+
+def _mean_survival(shape: Numbers, a: float, b: Numbers, time: Numbers) -> Numbers:
+    """Return the mean of ``(1 + p * time) ** -shape`` over p of a Beta(a, b): a 2F1, in [0, 1].
+
+    Pfaff's transformation by the smaller of the two numerator parameters keeps the series
+    tame; where its first factor underflows, so does the mean.
+    """
+    small, large = np.minimum(shape, a), np.maximum(shape, a)
+    log_factor = -small * np.log1p(time)
+    seen = log_factor > -690
+    series = hyp2f1(a + b - large, small, a + b, np.where(seen, time / (1 + time), 0.0))
+    return np.where(seen, np.clip(np.exp(log_factor) * series, 0, 1), 0.0)
+
+
+def _objective(
+    x: npt.NDArray[np.int_], recency: Numbers, age: Numbers, n: Numbers, first: int
+) -> Objective:
+    """Return the log-likelihood with its gradient and Hessian in log parameters.
+
+    Ratios of gamma functions are sums of ``log(c + k)`` over k below x, or below the number of
+    chances to leave, and all terms but the last depend on x or on T alone: they are summed once
+    for each value, without cancellation however large the parameters. The last term is
+    ``log(1 + exp(odds))``, odds being the log odds of having left.
+    """
+    k, buyers = _beyond(x, n)
+    j, takers = _beyond(x + first, n)
+    ages, age_code = np.unique(age, return_inverse=True)
+    customers, repeats = np.bincount(age_code, n), np.bincount(age_code, n * x)
+    risked = x + first > 0
+    x, n, age_code = x[risked], n[risked], age_code[risked]
+    recencies, recency_code = np.unique(recency[risked], return_inverse=True)
+
+    def objective(log_parameters: Numbers) -> tuple[float, Numbers, Numbers]:
+        r, alpha, a, b = parameters = np.exp(log_parameters)
+        end, last = alpha + ages, alpha + recencies
+        stays = b + x + first - 1
+        span = np.log(end)[age_code] - np.log(last)[recency_code]
+        before, after = (1 / last)[recency_code], (1 / end)[age_code]
+        odds = np.log(a) - np.log(stays) + (r + x) * span
+        share = expit(odds)
+        left = n * share
+        slope = np.stack([span, (r + x) * (after - before), np.full(len(x), 1 / a), -1 / stays])
+
+        growth = np.log1p(ages / alpha)
+        value = buyers @ np.log(r + k) + takers @ (np.log(b + j) - np.log(a + b + j))
+        value += n @ (np.maximum(odds, 0) + np.log1p(np.exp(-np.abs(odds))))
+        value -= repeats @ np.log(end) + r * (customers @ growth)
+
+        gradient = slope @ left
+        taken = takers @ (1 / (a + b + j))
+        idle = customers @ (ages / end) / alpha
+        gradient += [
+            buyers @ (1 / (r + k)) - customers @ growth,
+            r * idle - repeats @ (1 / end),
+            -taken,
+            takers @ (1 / (b + j)) - taken,
+        ]
+
+        hessian = (slope * (left * (1 - share))) @ slope.T
+        hessian[2:, 2:] += takers @ (1 / (a + b + j) ** 2)
+        hessian[0, 1] += idle + left @ (after - before)
+        hessian[1, 0] = hessian[0, 1]
+        hessian[0, 0] -= buyers @ (1 / (r + k) ** 2)
+        hessian[1, 1] += repeats @ (1 / end**2) - r * (customers @ (1 / alpha**2 - 1 / end**2))
+        hessian[1, 1] += left @ ((r + x) * (before**2 - after**2))
+        hessian[2, 2] -= left.sum() / a**2
+        hessian[3, 3] += left @ (1 / stays**2) - takers @ (1 / (b + j) ** 2)
+        return float(value), *in_logs(parameters, gradient, hessian)
+
+    return objective
+
+
+def _beyond(count: npt.NDArray[np.int_], n: Numbers) -> tuple[npt.NDArray[np.int_], Numbers]:
+    """Return each k below the largest count, and how many customers have more than k."""
+    return np.arange(count.max()), np.bincount(count, n)[::-1].cumsum()[::-1][1:]

@@ -1,0 +1,89 @@
+"""Gamma-Gamma: what a purchase is worth, given what a customer's purchases were worth so far.
+
+Fader, P. S. and Hardie, B. G. S. (2013), The Gamma-Gamma Model of Monetary Value,
+brucehardie.com/notes/025.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import digamma, gammaln, polygamma
+
+from cxlib._bgnbd.newton import Fit, Numbers, Objective, in_logs, in_units, maximise
+
+_BOX = {"p": (-10, 9), "q": (0.01, 9), "v": (-12, 12)}
+
+
+def fit_gamma_gamma(
+    frequency: Numbers, spend: Numbers, n: Numbers, start: Mapping[str, float] | None = None
+) -> Fit:
+    """Fit the Gamma-Gamma model to the mean spend of customers who came back.
+
+    The search holds q above 1, where the mean spend of the population is finite.
+    """
+    unit = float(n @ spend / n.sum())
+    objective = _objective(frequency.astype(int), spend / unit, n)
+    first = {"p": 2.0, "q": 3.0, "v": 1.0}
+    if start:
+        first = {**start, "v": start["v"] / unit}
+    fit = maximise(objective, first, _BOX, "Gamma-Gamma")
+    return in_units(fit, {"v": unit}, -float(n.sum()) * math.log(unit))
+
+
+def expected_spend(gamma_gamma: Mapping[str, float], frequency: Any, spend: Any) -> Any:
+    """Return the expected spend per purchase of a customer whose repeat purchases averaged ``spend``.
+
+    Equation (5) of Fader and Hardie (2013): the population's mean ``p v / (q - 1)`` and the
+    customer's own, weighted. Plain arithmetic, for arrays and for columns of an ibis table.
+    """
+    p, q, v = (gamma_gamma[name] for name in ("p", "q", "v"))
+    return (p * v + p * frequency * spend) / (p * frequency + q - 1)
+
+
+def _objective(x: npt.NDArray[np.int_], spend: Numbers, n: Numbers) -> Objective:
+    """Return the Gamma-Gamma log-likelihood with its gradient and Hessian in log parameters."""
+    counts, code = np.unique(x, return_inverse=True)
+    customers = np.bincount(code, n)
+    total = x * spend
+    log_total, log_spend = np.log(total), float(n @ np.log(spend))
+
+    def by_count(values: Numbers) -> Numbers:
+        return np.bincount(code, n * values).astype(float)
+
+    def objective(log_parameters: Numbers) -> tuple[float, Numbers, Numbers]:
+        p, q, v = parameters = np.exp(log_parameters)
+        log_sum = np.log(total + v)
+        share, own = by_count(log_sum - np.log(v)), by_count(log_sum - log_total)
+        rest = by_count(1 / (total + v))
+        rest2 = by_count(1 / (total + v) ** 2)
+        shape = p * counts
+
+        value = customers @ (gammaln(shape + q) - gammaln(shape) - gammaln(q))
+        value -= q * share.sum() + shape @ own + log_spend
+
+        both = digamma(shape + q)
+        qv = customers.sum() / v - rest.sum()
+        gradient = np.array(
+            [
+                counts @ (customers * (both - digamma(shape)) - own),
+                customers @ (both - digamma(q)) - share.sum(),
+                q * qv - shape @ rest,
+            ]
+        )
+        both = polygamma(1, shape + q)
+        pq, pv = customers @ (counts * both), -(counts @ rest)
+        hessian = np.array(
+            [
+                [(customers * counts**2) @ (both - polygamma(1, shape)), pq, pv],
+                [pq, customers @ (both - polygamma(1, q)), qv],
+                [pv, qv, q * (rest2.sum() - customers.sum() / v**2) + shape @ rest2],
+            ]
+        )
+        return float(value), *in_logs(parameters, gradient, hessian)
+
+    return objective
