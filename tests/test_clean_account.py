@@ -183,6 +183,7 @@ def total_rows(draw: st.DrawFn) -> Row:
         row["at"] = draw(st.sampled_from([*DAYS, None]))
     elif kind == "refund":
         row["amount"] = draw(st.sampled_from([-3.3, -10.0]))
+        row["at"] = draw(st.sampled_from([*DAYS, None]))
     elif kind == "refunded":
         row["refunded"] = draw(st.sampled_from([0.0, 2.0]))
     return row

@@ -169,7 +169,9 @@ def test_a_duckdb_file_that_was_replaced_is_read_anew(warehouse: Path) -> None:
     with duckdb.connect(str(other)) as engine:
         engine.sql("create table orders as select 'new' as nr")
     other.replace(warehouse)
+    attached = ibis.get_backend().list_catalogs()
     assert rows(read(f"duckdb://{warehouse}::orders").table) == [("new",)]
+    assert len(ibis.get_backend().list_catalogs()) == len(attached), "the old one was let go"
 
 
 @pytest.mark.parametrize(
@@ -326,9 +328,9 @@ def test_presets_give_our_names_and_take_optional_columns_where_they_are() -> No
 
 
 def test_columns_win_over_the_preset() -> None:
-    frame = SHOPIFY.rename(columns={"Total": "Subtotal"})
-    raw = read(frame, preset="shopify", columns={"amount": "Subtotal"})
-    assert raw.table.amount.execute().tolist() == ["9"]
+    frame = SHOPIFY.rename(columns={"Total": "Subtotal"}).assign(Labels="mine")
+    raw = read(frame, preset="shopify", columns={"amount": "Subtotal", "tags": "Labels"})
+    assert raw.table[["amount", "tags"]].execute().to_numpy().tolist() == [["9", "mine"]]
 
 
 def test_a_preset_names_the_columns_that_are_missing() -> None:

@@ -69,7 +69,7 @@ def _one_state(lines: ir.Table, rules: Rules) -> ir.Table:
         latest.append(lines["cancelled_at"].isnull())
     if "status" in lines.columns:
         latest.append(lines["status"].lower().isin(rules.unpaid).fill_null(False))
-    latest += [lines["ordered_at"].isnull(), ibis.desc("ordered_at"), lines["_revenue"]]
+    latest += [ibis.desc("ordered_at"), lines["_revenue"]]
     rest = [lines[name] for name in lines.columns if name not in ("ordered_at", "_revenue")]
     place = ibis.row_number().over(
         ibis.window(group_by=[lines["order_id"], is_total], order_by=[*latest, *rest])
@@ -87,7 +87,7 @@ def _match_refunds(lines: ir.Table) -> ir.Table:
     """
     check_columns("orders", lines.columns, ["item_id"])
     order = ibis.struct({"at": lines["ordered_at"], "order_id": lines["order_id"]})
-    bought = ~lines["_is_refund"] & lines["_rule"].isnull() & lines["ordered_at"].notnull()
+    bought = ~lines["_is_refund"] & lines["_rule"].isnull()
     lines = lines.mutate(_bought=bought.ifelse(order, ibis.null(order.type())))
     so_far = ibis.window(
         group_by=["customer_id", "item_id"],

@@ -181,7 +181,7 @@ def _orders(lines: ir.Table) -> ir.Table:
     }
     refunds = kept["_revenue"].sum(where=~placed).fill_null(0.0)
     if "refunded" in kept.columns:
-        refunds = refunds - kept["refunded"].abs().sum(where=placed).fill_null(0.0)
+        refunds = refunds - kept["refunded"].abs().sum().fill_null(0.0)
     orders = kept.group_by("_belongs_to").aggregate(
         customer_id=kept["customer_id"].max(),
         ordered_at=kept["ordered_at"].min(where=placed),

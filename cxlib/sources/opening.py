@@ -135,8 +135,7 @@ def _attach(path: Path) -> str:
 
 def _open_file(address: str, shown: str) -> ir.Table:
     path = Path(address).expanduser()
-    is_pattern = any(sign in address for sign in "*?[") and not path.exists()
-    if not is_pattern and not path.is_file():
+    if not re.search(r"[*?[]", address) and not path.is_file():
         raise DataError(f"source {shown!r}: {_absence(path)}")
     suffix = Path(path.stem if path.suffix.lower() in (".gz", ".zst") else path.name).suffix.lower()
     if suffix not in (".parquet", ".csv", ".tsv", ".txt"):
