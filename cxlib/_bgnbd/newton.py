@@ -39,23 +39,25 @@ def maximise(
 ) -> Fit:
     """Climb by Newton's method inside a box of log parameters, and say which edges were met.
 
-    Where the likelihood is not concave the step follows the absolute curvature, so it always
-    leads uphill. The climb ends when a full step promises less than 1e-10 of log-likelihood.
+    The climb ends when a full step promises less than 1e-10 of log-likelihood. A step that
+    promises less than 1e-6 is taken as it is: rounding may hide what it gains.
     """
     low, high = np.array(list(box.values()), float).T
     at = np.clip(np.log([start[name] for name in box]), low, high)
     value, gradient, hessian = objective(at)
     for _ in range(MAX_STEPS):
-        free = ~((at <= low) & (gradient < 0) | (at >= high) & (gradient > 0))
-        curvature, axes = np.linalg.eigh(-hessian[np.ix_(free, free)])
-        steep = np.maximum(np.abs(curvature), 1e-12 * np.abs(curvature).max(initial=1e-300))
-        move = np.zeros(len(at))
-        move[free] = axes @ (axes.T @ gradient[free] / steep)
+        move, free = _uphill(at, gradient, hessian, low, high)
         if gradient @ move < 1e-10:
-            return _describe(box, at, value, hessian, free)
-        move *= min(1, 2 / np.abs(move).max())
+            at = np.clip(at + move, low, high)
+            return _describe(box, at, value, hessian, free & (low < at) & (at < high))
+        # stop at the first wall: to slide along it would leave the direction
+        room = np.where(move > 0, high - at, at - low)[free] / np.maximum(
+            np.abs(move[free]), 1e-300
+        )
+        move *= min(1, 2 / np.abs(move).max(), room.min())
         for _halving in range(40):
-            trial = np.clip(at + move, low, high)
+            trial = at + move
+            trial = np.where(trial < low + 1e-9, low, np.where(trial > high - 1e-9, high, trial))
             found = objective(trial)
             if found[0] > value - 1e-14 * abs(value):
                 break
@@ -65,6 +67,49 @@ def maximise(
         f"{model}: no optimum after {MAX_STEPS} steps; give a longer history or more customers, "
         "and look for customers or days that are not like the others"
     )
+
+
+def _step(
+    gradient: Numbers,
+    hessian: Numbers,
+    free: npt.NDArray[np.bool_],
+    least: Numbers,
+    most: Numbers,
+) -> Numbers:
+    """Return Newton's step of the free parameters, between ``least`` and ``most``.
+
+    Where the likelihood is not concave it follows the absolute curvature, so it always leads
+    uphill. A parameter that would leave the box goes to its edge, and the others' step is
+    found anew, given that: merely cut off, it would leave a ridge that they climb together.
+    """
+    move, free = np.zeros(len(gradient)), free.copy()
+    while free.any():
+        pull = gradient + hessian[:, ~free] @ move[~free]
+        curvature, axes = np.linalg.eigh(-hessian[np.ix_(free, free)])
+        steep = np.maximum(np.abs(curvature), 1e-12 * np.abs(curvature).max(initial=1e-300))
+        move[free] = axes @ (axes.T @ pull[free] / steep)
+        beyond = free & ((move < least) | (move > most))
+        if not beyond.any():
+            break
+        move[beyond] = np.clip(move, least, most)[beyond]
+        free &= ~beyond
+    return move
+
+
+def _uphill(
+    at: Numbers, gradient: Numbers, hessian: Numbers, low: Numbers, high: Numbers
+) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+    """Return Newton's step and the parameters free to take it: not those it drives into a wall."""
+    free = ~((at <= low) & (gradient < 0) | (at >= high) & (gradient > 0))
+    while True:
+        curvature, axes = np.linalg.eigh(-hessian[np.ix_(free, free)])
+        steep = np.maximum(np.abs(curvature), 1e-12 * np.abs(curvature).max(initial=1e-300))
+        move = np.zeros(len(at))
+        move[free] = axes @ (axes.T @ gradient[free] / steep)
+        blocked = (at <= low) & (move < 0) | (at >= high) & (move > 0)
+        if not blocked.any():
+            return move, free
+        free &= ~blocked
 
 
 def _describe(
