@@ -309,6 +309,7 @@ def test_reading_twice_keeps_the_name_and_the_preset() -> None:
     again = read(raw, columns={"who": "customer_id"})
     assert (again.name, again.preset) == (raw.name, raw.preset)
     assert again.table.columns[0] == "who"
+    assert read(FRAME.assign(preset="shopify", name="x")).preset is None, "a column is no preset"
 
 
 # ---- presets

@@ -56,9 +56,10 @@ def read(
     Parameters
     ----------
     source : path, address or frame
-        ``"x.csv"``, ``"x.parquet"`` (or ``"folder/*.parquet"``), ``"duckdb://f.db::orders"``,
-        or an ibis, pandas, polars or pyarrow table. ``${NAME}`` in an address is taken from
-        the environment.
+        ``"x.csv"``, ``"x.csv.gz"``, ``"x.parquet"`` (or ``"folder/*.parquet"``),
+        ``"duckdb://f.db::orders"`` (or ``::schema.orders``; the file is held open, read-only), or
+        an ibis, pandas, polars or pyarrow table. ``${NAME}`` in an address is taken from the
+        environment, and no message shows its value.
     preset : str, optional
         Name of a known export format (see `presets`), or the path of a TOML file of one's own.
     columns : dict, optional
@@ -68,8 +69,8 @@ def read(
     -------
     Raw
         Same rows and grain as the source; columns that neither the preset nor ``columns``
-        names keep their own names. CSV columns are all text: cleaning gives them types, so
-        that no id loses its leading zeros.
+        names keep their own names (one that differs from ours only in case gives way). CSV
+        columns are all text: cleaning gives them types, so that no id loses its leading zeros.
 
     Raises
     ------
@@ -94,7 +95,9 @@ def read(
     table, name = open_source(source)
     known = load_preset(preset) if preset is not None else None
     table = with_typed_nulls(rename(table, name, known, dict(columns or {})))
-    return Raw(table, name, known or getattr(source, "preset", None))
+    if known is None and isinstance(source, Raw):
+        known = source.preset
+    return Raw(table, name, known)
 
 
 def as_table(data: Source) -> ir.Table:
