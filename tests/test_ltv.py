@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import cxlib as cx
 from cxlib._bgnbd import Fit
 from cxlib.ltv import LtvFit, ltv_summary
-from cxlib.ltv.fit import _verdict
+from cxlib.ltv.verdict import judge
 
 START = pd.Timestamp("2022-01-01")
 AS_OF = "2022-12-31"
@@ -69,7 +69,7 @@ def parameters(fit: LtvFit) -> dict[str, float]:
 
 
 def by_customer(fit: LtvFit) -> pd.DataFrame:
-    return fit.customers().to_pandas().set_index("customer_id").sort_index()
+    return fit.customers(intervals=False).to_pandas().set_index("customer_id").sort_index()
 
 
 @pytest.fixture(scope="module")
@@ -431,7 +431,7 @@ def test_rarer_edges_have_their_sentence(at_edge: dict[str, str], says: str) -> 
         Fit(values, dict.fromkeys(values, 0.1), edge, 0.0)
         for values, edge in zip((bgnbd, spend), edges, strict=True)
     )
-    assert _verdict(*fits, 100, 50) == ("boundary", f"boundary: {says}.")
+    assert judge(*fits, 100, 50, 365) == ("boundary", f"boundary: {says}.")
 
 
 def test_no_dropout_is_owned_up_to_inside_the_range_as_well() -> None:
@@ -439,7 +439,7 @@ def test_no_dropout_is_owned_up_to_inside_the_range_as_well() -> None:
     values = {"r": 0.8, "alpha": 69.0, "a": 0.0027, "b": 7.7}
     spend = Fit(dict.fromkeys("pqv", 2.0), dict.fromkeys("pqv", 0.1), {}, 0.0)
     loose = Fit(values, {"r": 0.03, "alpha": 2.6, "a": 0.01, "b": 30.0}, {}, 0.0)
-    assert _verdict(loose, spend, 4324, 2769)[1].startswith("boundary: no dropout seen")
+    assert judge(loose, spend, 4324, 2769, 373)[1].startswith("boundary: no dropout seen")
 
 
 def test_few_repeat_customers_are_too_little_data() -> None:
@@ -474,14 +474,16 @@ def test_nobody_who_came_again_is_an_error() -> None:
         cx.fit_ltv(orders_of([("ann", "2022-01-01", 10.0)]), as_of="2022-06-01")
 
 
-@pytest.mark.parametrize(
-    ("rows", "as_of"),
-    [([("ann", "2022-01-05", 10.0)], "2022-01-04"), ([("ann", "2022-01-05", -10.0)], "2022-02-01")],
-    ids=["as_of before the first order", "refunds only"],
-)
-def test_nobody_with_a_purchase_is_an_error(rows: list[tuple[str, str, float]], as_of: str) -> None:
-    with pytest.raises(cx.DataError, match=f"no customer has a day .* by as_of={as_of}"):
-        cx.fit_ltv(orders_of(rows), as_of=as_of)
+def test_as_of_before_the_first_order_is_an_error() -> None:
+    with pytest.raises(
+        cx.DataError, match=r"as_of=2022-01-04 is before the first order \(2022-01-05"
+    ):
+        cx.fit_ltv(orders_of([("ann", "2022-01-05", 10.0)]), as_of="2022-01-04")
+
+
+def test_refunds_alone_are_no_purchase() -> None:
+    with pytest.raises(cx.DataError, match="no customer has a day with positive net spend"):
+        cx.fit_ltv(orders_of([("ann", "2022-01-05", -10.0)]), as_of="2022-02-01")
 
 
 def test_customers_without_a_purchase_are_counted(orders: pd.DataFrame, fit: LtvFit) -> None:

@@ -1,20 +1,22 @@
-"""Fit BG/NBD and Gamma-Gamma to unique purchase histories, and judge the fit."""
+"""Fit a model of buying and Gamma-Gamma to the unique purchase histories of a shop."""
 
 from __future__ import annotations
 
 import datetime as dt
+import math
+from typing import Any
 
 import pandas as pd
 
-from cxlib import _bgnbd
-from cxlib._checks import DataError, FitError, check_date, check_number
+from cxlib._bgnbd import MODELS, SPEND_MEANINGS, Fit, Model, fit_gamma_gamma
+from cxlib._checks import DataError, FitError, check_choice, check_date, check_number, listed
+from cxlib.ltv.base import Base
 from cxlib.ltv.forecasts import LtvFit
-from cxlib.ltv.histories import HISTORY, counted, reduced
-from cxlib.sources import Source, load
-from cxlib.tables import ORDERS
+from cxlib.ltv.histories import histories, load_orders, purchase_days
+from cxlib.ltv.verdict import judge
+from cxlib.sources import Source
 
-ENOUGH_REPEAT_CUSTOMERS = 30
-_MEANINGS = {**_bgnbd.MODELS["bgnbd"].meanings, **_bgnbd.SPEND_MEANINGS}
+LEAST_BOOT, MOST_BOOT = 40, 10_000
 
 
 def fit_ltv(
@@ -22,10 +24,14 @@ def fit_ltv(
     *,
     as_of: str | dt.date,
     horizon_days: float = 365,
-    discount_rate: float = 0.10,
+    model: str = "bgnbd",
     margin: float = 1.0,
+    discount_rate: float = 0.10,
+    by: str | None = None,
+    seed: int = 0,
+    n_boot: int = 100,
 ) -> LtvFit:
-    """Fit BG/NBD and Gamma-Gamma, and forecast what each customer is worth from here on.
+    """Fit a model of buying and one of spend, and forecast what each customer is worth from here on.
 
     Parameters
     ----------
@@ -35,21 +41,32 @@ def fit_ltv(
         The last observed day, included; later orders are not read.
     horizon_days : float, default 365
         How far to look ahead, up to ten years.
-    discount_rate : float, default 0.10
-        By how much money loses value in a year of 365.25 days.
+    model : {"bgnbd", "mbgnbd", "paretonbd"}
+        How customers leave: after a repeat purchase (BG/NBD), after any purchase (MBG/NBD), or
+        at any time (Pareto/NBD). `compare_ltv` says which to trust.
     margin : float, default 1.0
         Share of net revenue that counts as value, above 0 and at most 1.
+    discount_rate : float, default 0.10
+        By how much money loses value in a year of 365.25 days.
+    by : str, optional
+        A column of the orders; a customer's segment is its value at the first order. One model
+        is fitted to all customers; ``.segments()`` adds its forecasts up by segment.
+    seed : int, default 0
+        Of the resamples behind intervals.
+    n_boot : int, default 100
+        How many resamples, from 40 to 10,000.
 
     Returns
     -------
     LtvFit
         Parameters in ``.table``, ``.status`` and ``.verdict``; forecasts in ``.customers()``,
-        ``.total()``, ``.deciles()`` and ``.new_customer()``.
+        ``.total()``, ``.segments()``, ``.deciles()``, ``.grid()`` and ``.new_customer()``; the
+        models' assumptions in ``.checks``.
 
     Raises
     ------
     DataError
-        No customer has a purchase by ``as_of``.
+        No customer has a purchase by ``as_of``, or the orders mix currencies.
     FitError
         No customer came again, or the likelihood has no optimum that can be found.
     ParameterError, ColumnError
@@ -63,11 +80,17 @@ def fit_ltv(
     ``ltv = margin * E[spend] * integral from 0 to horizon of (1 + rate)^(-t / 365.25) dE[X(t)]``
 
     with X(t) the purchases within t days (lifetimes discounts by months of 30 days, each at its
-    end). Models: Fader, Hardie and Lee (2005), Marketing Science 24 (2), 275-284; Fader and
-    Hardie (2013), brucehardie.com/notes/025. ``status`` is ``"boundary"`` where a parameter
-    runs to the edge of its range, or the mean chance to leave a / (a + b) to 0 or 1; it is
-    ``"too little data"`` below 30 repeat customers, or where a standard error is more than
-    three times its parameter.
+    end). Models: Fader, Hardie and Lee (2005), Marketing Science 24 (2), 275-284 (BG/NBD);
+    Batislam, Denizel and Filiztekin (2007), International Journal of Research in Marketing 24
+    (3), 201-209 (MBG/NBD); Schmittlein, Morrison and Colombo (1987), Management Science 33 (1),
+    1-24 (Pareto/NBD); Fader and Hardie (2013), brucehardie.com/notes/025 (Gamma-Gamma).
+
+    ``status`` is ``"boundary"`` where a parameter runs to the edge of its range, or no dropout
+    is seen; ``"too little data"`` below 30 repeat customers, or where a standard error is more
+    than three times its parameter; otherwise ``"converged"``.
+
+    Intervals are 95 % percentile intervals of a bootstrap: customers weighted by Poisson(1),
+    both models refitted from the optimum. They are computed when first asked for.
 
     Examples
     --------
@@ -80,54 +103,88 @@ def fit_ltv(
     >>> fit = cx.fit_ltv(orders, as_of="2024-06-30")
     >>> fit.status
     'too little data'
-    >>> fit.customers().order_by("customer_id").to_pandas()[["customer_id", "n_orders", "days_since_last"]]
+    >>> customers = fit.customers(intervals=False).order_by("customer_id").to_pandas()
+    >>> customers[["customer_id", "n_orders", "days_since_last"]]
       customer_id  n_orders  days_since_last
     0         ann         3               89
     1         bob         1              162
     2         eve         2              131
     """
-    check_number("horizon_days", horizon_days, 0, 3653, open_low=True)
-    check_number("discount_rate", discount_rate, 0)
-    check_number("margin", margin, 0, 1, open_low=True)
-    day = check_date("as_of", as_of)
-    table = load(orders, ORDERS)
-    summary = reduced(table, day).cache()
-    histories = counted(summary, HISTORY)
-    n_customers, n_repeat = _check_repeats(histories, day)
-    spends = counted(summary.filter(summary["frequency"] > 0), ["frequency", "monetary_value"])
-
-    bgnbd = _bgnbd.fit_bgnbd(*histories.to_numpy(float).T)
-    gamma_gamma = _bgnbd.fit_gamma_gamma(*spends.to_numpy(float).T)
-    status, verdict = _verdict(bgnbd, gamma_gamma, n_customers, n_repeat)
-    return LtvFit(
-        table=_parameters(bgnbd, gamma_gamma),
-        as_of=day,
-        horizon_days=horizon_days,
-        discount_rate=discount_rate,
-        margin=margin,
-        n_customers=n_customers,
-        n_repeat_customers=n_repeat,
-        n_without_purchase=int(table["customer_id"].nunique().execute()) - n_customers,
-        log_likelihood=bgnbd.log_likelihood,
-        spend_log_likelihood=gamma_gamma.log_likelihood,
-        status=status,
-        verdict=verdict,
-        _bgnbd=bgnbd.values,
-        _gamma_gamma=gamma_gamma.values,
-        _summary=summary,
-        _histories=histories,
+    day, options = check_options(as_of, horizon_days, model, margin, discount_rate, seed, n_boot)
+    table, n_known = load_orders(orders, day, by)
+    summary = histories(purchase_days(table), day).cache()
+    return fitted(
+        summary, as_of=day, by=by, n_known=n_known, guest_share=_guest_share(orders), **options
     )
 
 
-def _check_repeats(histories: pd.DataFrame, as_of: dt.date) -> tuple[int, int]:
+def check_options(
+    as_of: str | dt.date,
+    horizon_days: float,
+    model: str,
+    margin: float,
+    discount_rate: float,
+    seed: int,
+    n_boot: int,
+) -> tuple[dt.date, dict[str, Any]]:
+    """Return the day, and the other options by name, each in its range."""
+    return check_date("as_of", as_of), {
+        "horizon_days": check_number("horizon_days", horizon_days, 0, 3653, open_low=True),
+        "model": check_choice("model", model, MODELS),
+        "margin": check_number("margin", margin, 0, 1, open_low=True),
+        "discount_rate": check_number("discount_rate", discount_rate, 0),
+        "seed": int(check_number("seed", seed, 0)),
+        "n_boot": int(check_number("n_boot", n_boot, LEAST_BOOT, MOST_BOOT)),
+    }
+
+
+def fitted(summary: Any, *, model: str, as_of: dt.date, n_known: int, **options: Any) -> LtvFit:
+    """Return the fit to a cached table of histories."""
+    base = Base.of(summary)
+    n_customers, n_repeat = _check_repeats(base, as_of)
+    orders, spend = fit_both(MODELS[model], base)
+    status, verdict = judge(orders, spend, n_customers, n_repeat, base.histories[2].max())
+    return LtvFit(
+        table=_parameters(MODELS[model], orders, spend),
+        as_of=as_of,
+        model=model,
+        n_customers=n_customers,
+        n_repeat_customers=n_repeat,
+        n_without_purchase=n_known - n_customers,
+        log_likelihood=orders.log_likelihood,
+        spend_log_likelihood=spend.log_likelihood,
+        status=status,
+        verdict=verdict,
+        _values=orders.values,
+        _spend=spend.values,
+        _summary=summary,
+        _base=base,
+        **options,
+    )
+
+
+def fit_both(model: Model, base: Base) -> tuple[Fit, Fit]:
+    """Return the model of buying and Gamma-Gamma, fitted to a base in which someone came again."""
+    again = base.frequency > 0
+    try:
+        return (
+            model.fit(*base.histories, base.n_by_history),
+            fit_gamma_gamma(base.frequency[again], base.spend[again], base.n[again]),
+        )
+    except FitError as error:
+        others = [name for name in MODELS if name != model.name]
+        raise FitError(f"{error}; or try another model= ({listed(others)})") from None
+
+
+def _check_repeats(base: Base, as_of: dt.date) -> tuple[int, int]:
     """Return how many customers there are and how many came again; at least one must have."""
-    n_customers = int(histories["n"].sum())
+    n_customers = int(base.n.sum())
     if n_customers == 0:
         raise DataError(
             f"orders: no customer has a day with positive net spend by as_of={as_of}; "
             "give a later as_of, or check the signs of 'net_revenue'"
         )
-    n_repeat = int(histories.loc[histories["frequency"] > 0, "n"].sum())
+    n_repeat = int(base.n[base.frequency > 0].sum())
     if n_repeat == 0:
         raise FitError(
             f"orders: none of {n_customers:,} customers bought on a second day by as_of={as_of}, so "
@@ -136,65 +193,19 @@ def _check_repeats(histories: pd.DataFrame, as_of: dt.date) -> tuple[int, int]:
     return n_customers, n_repeat
 
 
-def _parameters(*fits: _bgnbd.Fit) -> pd.DataFrame:
+def _parameters(model: Model, *fits: Fit) -> pd.DataFrame:
+    meanings = {**model.meanings, **SPEND_MEANINGS}
     rows = [
-        (name, value, fit.standard_errors[name], _MEANINGS[name])
+        (name, value, fit.standard_errors[name], meanings[name])
         for fit in fits
         for name, value in fit.values.items()
     ]
     return pd.DataFrame(rows, columns=["parameter", "value", "standard_error", "meaning"])
 
 
-def _verdict(
-    bgnbd: _bgnbd.Fit, gamma_gamma: _bgnbd.Fit, n_customers: int, n_repeat: int
-) -> tuple[str, str]:
-    came_again = f"{n_repeat:,} of {n_customers:,} customers came again"
-    edges = [*_dropout_edge(bgnbd), *_rate_edge(bgnbd), *_spend_edge(gamma_gamma)]
-    loose = [
-        name
-        for fit in (bgnbd, gamma_gamma)
-        for name, error in fit.standard_errors.items()
-        if name not in fit.at_edge and not error <= 3 * fit.values[name]
-    ]
-    if n_repeat < ENOUGH_REPEAT_CUSTOMERS:
-        reasons = [f"only {came_again}", *edges]
-        return "too little data", f"too little data: {'; '.join(reasons)}."
-    if edges:
-        return "boundary", f"boundary: {'; '.join(edges)}."
-    if loose:
-        return (
-            "too little data",
-            f"too little data: {came_again}, which does not pin down {', '.join(loose)}.",
-        )
-    return "converged", f"converged: {came_again}."
-
-
-def _dropout_edge(fit: _bgnbd.Fit) -> list[str]:
-    a, b = fit.values["a"], fit.values["b"]
-    if a / (a + b) < 1e-3:
-        return ["no dropout seen (a/(a+b) near 0), so values are an upper bound"]
-    if a / (a + b) > 0.99:
-        return ["nearly everyone leaves after one repeat purchase (a/(a+b) near 1)"]
-    if not {"a", "b"} & set(fit.at_edge):
-        return []
-    if a + b < 0.1:
-        return ["customers leave at their first repeat purchase or never (a and b near 0)"]
-    return ["customers do not differ in their chance to leave (a and b run to infinity)"]
-
-
-def _rate_edge(fit: _bgnbd.Fit) -> list[str]:
-    if not {"r", "alpha"} & set(fit.at_edge):
-        return []
-    if "high" in (fit.at_edge.get("r"), fit.at_edge.get("alpha")):
-        return ["customers do not differ in how often they buy (r and alpha run to infinity)"]
-    return ["purchase rates spread without limit (r or alpha near 0)"]
-
-
-def _spend_edge(fit: _bgnbd.Fit) -> list[str]:
-    if not fit.at_edge:
-        return []
-    if fit.at_edge.get("q") == "low":
-        return ["spend is so unequal that its mean is hardly finite (q near 1)"]
-    if "high" in fit.at_edge.values():
-        return ["customers or their purchases do not differ in spend (p or q runs to infinity)"]
-    return ["spend per purchase spreads without limit (p or v near 0)"]
+def _guest_share(orders: Source) -> float:
+    """Return the share of the export's revenue that cleaning lost to guests; null if unknown."""
+    losses = getattr(orders, "losses", None)
+    if losses is None or "revenue_share" not in losses:
+        return math.nan
+    return float(losses.loc[losses["rule"] == "no_customer", "revenue_share"].sum())

@@ -1,26 +1,33 @@
-"""A fit and what it foretells, computed for each unique history and joined back in the engine."""
+"""A fit and what it foretells, computed for unique histories and joined back in the engine."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
+from pathlib import Path
+from typing import Any
 
-import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 
-from cxlib import _bgnbd
-from cxlib.ltv.histories import HISTORY
-
-DAYS_PER_YEAR = 365.25
+from cxlib._bgnbd import MODELS
+from cxlib._checks import ParameterError
+from cxlib.ltv.ahead import Ahead
+from cxlib.ltv.answers import customers, deciles, grid, new_customer, segments, total
+from cxlib.ltv.assumptions import assumptions
+from cxlib.ltv.base import Base
+from cxlib.ltv.replicates import Replicates, resampled
 
 
 @dataclass(frozen=True, eq=False)
 class LtvFit:
-    """BG/NBD and Gamma-Gamma fitted to one table of orders.
+    """A model of buying and Gamma-Gamma, fitted to one table of orders.
+
+    Intervals are of 95 %: see `fit_ltv`. They are computed when first asked for, a matter of
+    seconds; ``intervals=False`` does without.
 
     Attributes
     ----------
@@ -29,27 +36,37 @@ class LtvFit:
         parameter stands at the edge of its range) and ``meaning``. Time is in days.
     as_of : datetime.date
         The last observed day.
+    model : str
+        How customers buy and leave: ``"bgnbd"``, ``"mbgnbd"`` or ``"paretonbd"``.
     horizon_days : float
         How far the forecast looks.
     discount_rate, margin : float
         The yearly rate, and the share of revenue that counts as value.
+    by : str or None
+        The column that names segments.
     n_customers, n_repeat_customers : int
         Customers with a purchase by ``as_of``, and those of them who came again.
     n_without_purchase : int
         Customers left out: by ``as_of`` they have no day with positive net spend.
     log_likelihood, spend_log_likelihood : float
-        Of BG/NBD (in days) and of Gamma-Gamma, at the optimum.
+        Of the model (in days) and of Gamma-Gamma, at the optimum.
     status : str
         ``"converged"``, ``"boundary"`` or ``"too little data"``.
     verdict : str
         The status and its reason, in a sentence.
+    seed, n_boot : int
+        Of the resamples behind intervals: their chance, and how many they are.
+    guest_share : float
+        Share of the export's revenue that cleaning lost to guests; null if it is not known.
     """
 
     table: pd.DataFrame
     as_of: dt.date
+    model: str
     horizon_days: float
     discount_rate: float
     margin: float
+    by: str | None
     n_customers: int
     n_repeat_customers: int
     n_without_purchase: int
@@ -57,50 +74,78 @@ class LtvFit:
     spend_log_likelihood: float
     status: str
     verdict: str
-    _bgnbd: dict[str, float] = field(repr=False)
-    _gamma_gamma: dict[str, float] = field(repr=False)
-    _summary: ir.Table = field(repr=False)
-    _histories: pd.DataFrame = field(repr=False)
+    seed: int
+    n_boot: int
+    guest_share: float
+    _values: dict[str, float] = field(repr=False)
+    _spend: dict[str, float] = field(repr=False)
+    _summary: ir.Table | None = field(repr=False)
+    _base: Base | None = field(repr=False)
+    _refits: Replicates | None = field(default=None, repr=False)
+    _kept: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 
-    def customers(self) -> ir.Table:
+    def customers(self, *, intervals: bool = True) -> ir.Table:
         """Return the forecast for each customer, lazily, in the engine of the orders.
+
+        Parameters
+        ----------
+        intervals : bool, default True
+            With ``_low`` and ``_high`` of p_alive, expected_orders and ltv.
 
         Returns
         -------
         ibis table
-            One row per customer with a purchase by ``as_of``: ``customer_id``; ``n_orders``
-            (days with positive net spend, the first included); ``days_since_last``;
-            ``p_alive`` (will ever buy again); ``expected_orders`` (such days within the
-            horizon); ``expected_spend`` (net revenue of one); and ``ltv``, see `fit_ltv`.
-        """
-        rows = self._summary.join(ibis.memtable(self._forecasts), HISTORY)
-        spend = _bgnbd.expected_spend(self._gamma_gamma, rows["frequency"], rows["monetary_value"])
-        return rows.select(
-            customer_id=rows["customer_id"],
-            n_orders=rows["frequency"] + 1,
-            days_since_last=rows["T"] - rows["recency"],
-            p_alive=rows["p_alive"],
-            expected_orders=rows["expected_orders"],
-            expected_spend=spend,
-            ltv=self.margin * spend * rows["discounted_orders"],
-        )
+            One row per customer with a purchase by ``as_of``: ``customer_id``; the ``by``
+            column, if any; ``n_orders`` (days with positive net spend, the first included);
+            ``days_since_last``; ``p_alive`` (chance not to have left), ``p_alive_low``,
+            ``p_alive_high``; ``expected_orders`` (such days within the horizon) with low and
+            high; ``expected_spend`` (net revenue of one); ``ltv`` (see `fit_ltv`) with low and
+            high. Write it with ``.to_parquet(path)``: rows stay in the engine.
 
-    def total(self) -> pd.DataFrame:
+        Notes
+        -----
+        Intervals are of the expectation: they tell how far the parameters are known, not what
+        one customer may do. Those of p_alive and expected_orders are percentiles over the
+        refits, exact for each history. That of ltv puts together, as independent and on the
+        log scale, the percentile interval of discounted orders and the standard error of
+        expected spend over the refits.
+        """
+        return customers(self, intervals)
+
+    def total(self, *, intervals: bool = True) -> pd.DataFrame:
         """Return the value of the whole customer base.
 
         Returns
         -------
         pandas.DataFrame
-            One row: ``n_customers``, ``expected_alive`` (customers who will buy again),
-            ``expected_orders`` and ``ltv`` (the sums over customers).
+            One row: ``n_customers``, ``expected_alive`` (customers who have not left),
+            ``expected_orders`` and ``ltv`` (sums over customers), each of these with ``_low``
+            and ``_high``: the interval of the expectation. ``realised_low`` and
+            ``realised_high`` hold the value that will be realised, of which the chance of
+            individual futures is part.
         """
-        rows = self.customers()
-        return rows.aggregate(
-            n_customers=rows.count(),
-            expected_alive=rows["p_alive"].sum(),
-            expected_orders=rows["expected_orders"].sum(),
-            ltv=rows["ltv"].sum(),
-        ).to_pandas()
+        return self._answer("total", total, intervals)
+
+    def segments(self, *, intervals: bool = True) -> pd.DataFrame:
+        """Return the value of each segment of ``by``, from the one fit to all customers.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per segment, the most valuable first: the ``by`` column, ``n_customers``,
+            ``expected_alive``, ``expected_orders``, ``ltv``, ``ltv_low``, ``ltv_high``,
+            ``ltv_per_customer``, ``ltv_per_customer_low``, ``ltv_per_customer_high``.
+
+        Raises
+        ------
+        ParameterError
+            The fit has no ``by``.
+        """
+        if self.by is None:
+            raise ParameterError(
+                "segments() needs a fit with by=, such as fit_ltv(..., by='country')"
+            )
+        return self._answer("segments", segments, intervals)
 
     def deciles(self) -> pd.DataFrame:
         """Return where the value sits: customers in tenths by ``ltv``, the best first.
@@ -111,55 +156,99 @@ class LtvFit:
             One row per tenth: ``decile`` (1 the best), ``n_customers``, ``expected_orders``,
             ``ltv`` (both summed) and ``ltv_share``, a fraction of the base's.
         """
-        rows = self.customers()
-        best_first = ibis.window(order_by=[rows["ltv"].desc(), rows["customer_id"]])
-        rows = rows.mutate(decile=ibis.ntile(10).over(best_first) + 1)
-        tenths = rows.group_by("decile").aggregate(
-            n_customers=rows.count(),
-            expected_orders=rows["expected_orders"].sum(),
-            ltv=rows["ltv"].sum(),
-        )
-        table = tenths.order_by("decile").to_pandas()
-        return table.assign(ltv_share=table["ltv"] / table["ltv"].sum())
+        return self._answer("deciles", deciles)
 
-    def new_customer(self) -> pd.DataFrame:
+    def grid(self) -> pd.DataFrame:
+        """Return what the model says of a customer as old as the oldest, by orders and silence.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per number of orders and of days since the last: ``n_orders``,
+            ``days_since_last``, ``p_alive``, ``expected_orders``. A customer with one order is
+            as old as that order.
+        """
+        return self._answer("grid", grid)
+
+    def new_customer(self, *, intervals: bool = True) -> pd.DataFrame:
         """Return what an average new customer is worth from the day of the first order on.
 
         Returns
         -------
         pandas.DataFrame
-            One row: ``expected_orders``, ``expected_spend`` and ``ltv`` over the horizon. The
-            first order itself is not counted.
+            One row: ``expected_orders``, ``expected_spend`` and ``ltv`` over the horizon, each
+            with ``_low`` and ``_high``. The first order itself is not counted.
         """
-        nobody = np.zeros(1)
-        expected, discounted = self._orders_if_alive(nobody, nobody)
-        spend = _bgnbd.expected_spend(self._gamma_gamma, nobody, nobody)
-        ltv = self.margin * spend * discounted
-        return pd.DataFrame({"expected_orders": expected, "expected_spend": spend, "ltv": ltv})
+        return new_customer(self, intervals)
 
     @cached_property
-    def _forecasts(self) -> pd.DataFrame:
-        """One row per unique history: what the models say of it."""
-        pairs = self._histories[["frequency", "T"]].drop_duplicates(ignore_index=True)
-        expected, discounted = self._orders_if_alive(*pairs.to_numpy(float).T)
-        pairs = pairs.assign(expected_orders=expected, discounted_orders=discounted)
-        alive = _bgnbd.p_alive(self._bgnbd, *self._histories[HISTORY].to_numpy(float).T)
-        rows = self._histories[HISTORY].merge(pairs, on=["frequency", "T"], how="left")
-        return rows.assign(
-            p_alive=alive,
-            expected_orders=alive * rows["expected_orders"],
-            discounted_orders=alive * rows["discounted_orders"],
+    def checks(self) -> pd.DataFrame:
+        """The models' assumptions, held against the data.
+
+        One row per check: ``check``, ``passed`` (null where it cannot be told), ``value`` and
+        ``detail``, a sentence.
+        """
+        return self._answer("checks", assumptions)
+
+    def to_lifetimes(self) -> tuple[Any, Any]:
+        """Return lifetimes' ``BetaGeoFitter`` and ``GammaGammaFitter`` with these parameters.
+
+        Their predictions equal ours; they hold no data. Their time is in days.
+
+        Raises
+        ------
+        ParameterError
+            The model is not BG/NBD.
+        """
+        from cxlib.ltv.peers import lifetimes_fitters
+
+        return lifetimes_fitters(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fit as JSON; `load_ltv` reads it.
+
+        It holds parameters, those of the refits, and the answers of ``total``, ``segments``,
+        ``deciles``, ``grid`` and ``checks``; no customer.
+        """
+        from cxlib.ltv.store import save
+
+        save(self, path)
+
+    @cached_property
+    def replicates(self) -> Replicates:
+        """Parameters of the refits to resampled customers."""
+        if self._refits is not None:
+            return self._refits
+        return resampled(
+            MODELS[self.model], self._values, self._spend, self.base, self.seed, self.n_boot
         )
 
-    def _orders_if_alive(self, frequency: np.ndarray, age: np.ndarray) -> np.ndarray:
-        daily = np.log1p(self.discount_rate) / DAYS_PER_YEAR
-        return _bgnbd.orders_if_alive(
-            self._bgnbd, frequency, age, self.horizon_days, discounts=(0.0, daily)
-        )
+    @property
+    def base(self) -> Base:
+        """The customers of the orders, unique ones with their number."""
+        if self._base is None:
+            raise ParameterError(
+                "this fit was saved without its customers, for whom the orders are needed; "
+                "give them: cx.load_ltv(path, orders=...)"
+            )
+        return self._base
+
+    @cached_property
+    def ahead(self) -> Ahead:
+        """Orders to come of the base's histories."""
+        return Ahead(MODELS[self.model], self.base.histories, self.horizon_days, self.discount_rate)
+
+    def _answer(
+        self, name: str, compute: Callable[..., pd.DataFrame], *options: bool
+    ) -> pd.DataFrame:
+        """Compute an answer, or return the one that the fit was saved with."""
+        if self._base is None:
+            return self._kept[name].copy()
+        return compute(self, *options)
 
     def _repr_html_(self) -> str:
         head = (
-            f"<p>{escape(self.verdict)} As of {self.as_of}, "
+            f"<p>{MODELS[self.model].title}, {escape(self.verdict)} As of {self.as_of}, "
             f"{self.horizon_days:g} days ahead, {self.discount_rate:.0%} a year.</p>"
         )
         return head + self.table.to_html(index=False, float_format="{:.4g}".format, na_rep="–")

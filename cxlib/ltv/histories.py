@@ -1,4 +1,4 @@
-"""Orders become purchase histories, in the engine."""
+"""Orders become purchase days, and those become purchase histories, in the engine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from cxlib._checks import check_date
+from cxlib._checks import DataError, check_date, listed
 from cxlib.sources import Source, load
-from cxlib.tables import ORDERS
+from cxlib.tables import NO_GROUP, ORDERS, group_label, midnight_after
 
 HISTORY = ["frequency", "recency", "T"]
+ANSWER = ("customer_id", "n_orders", "days_since_last", "p_alive", "expected_orders", "ltv")
+"""Columns of answers, whose names `by` must not have."""
 
 
 def ltv_summary(orders: Source, *, as_of: str | dt.date) -> ir.Table:
@@ -34,42 +36,87 @@ def ltv_summary(orders: Source, *, as_of: str | dt.date) -> ir.Table:
         ``lifetimes.utils.summary_data_from_transaction_data`` gives where no day nets to zero
         or less.
 
+    Raises
+    ------
+    ColumnError, DataError
+        A column is missing; there is no order by ``as_of``, or they mix currencies.
+
     Examples
     --------
-    >>> import pandas as pd
-    >>> from cxlib.ltv import ltv_summary
+    >>> import cxlib as cx, pandas as pd
     >>> orders = pd.DataFrame({"order_id": ["1", "2", "3"], "customer_id": ["ann"] * 3,
     ...     "ordered_at": pd.to_datetime(["2024-01-01 12:00", "2024-01-11 09:00", "2024-01-11 17:00"]),
     ...     "net_revenue": [50.0, 10.0, 15.0]})
-    >>> ltv_summary(orders, as_of="2024-01-31").to_pandas()
+    >>> cx.ltv_summary(orders, as_of="2024-01-31").to_pandas()
       customer_id  frequency  recency   T  monetary_value
     0         ann          1       10  30            25.0
     """
-    return reduced(load(orders, ORDERS), check_date("as_of", as_of))
+    day = check_date("as_of", as_of)
+    return histories(purchase_days(load_orders(orders, day)[0]), day)
 
 
-def reduced(rows: ir.Table, as_of: dt.date) -> ir.Table:
-    """Return `ltv_summary` of a table that keeps the contract."""
-    end = dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time.min)
-    rows = rows.filter(rows["ordered_at"] < ibis.literal(end))
+def load_orders(orders: Source, as_of: dt.date, by: str | None = None) -> tuple[ir.Table, int]:
+    """Return the orders by the end of ``as_of`` in one currency, and how many customers there are.
+
+    With ``by`` each order carries its customer's ``segment``: the value at the first order.
+    """
+    table = load(orders, ORDERS)
+    label = None if by is None else group_label(table, by, ORDERS, ANSWER)
+    seen = table["ordered_at"] < midnight_after(as_of)
+    facts = {"first": table["ordered_at"].min(), "n": table["customer_id"].nunique()}
+    if "currency" in table.columns:
+        facts["currencies"] = table["currency"].nunique(where=seen)
+    found = table.aggregate(**facts).to_pandas().iloc[0]
+    if found["first"].date() > as_of:
+        raise DataError(
+            f"orders: as_of={as_of} is before the first order ({found['first'].date()}); "
+            "as_of is the last observed day"
+        )
+    if found.get("currencies", 1) > 1:
+        names = table.filter(seen)["currency"].topk(4).to_pandas().iloc[:, 0]
+        raise DataError(
+            f"orders: 'currency' holds {found['currencies']} currencies ({listed(names)}), and their "
+            "sums mean nothing; keep one: cx.clean_orders(..., currency=...)"
+        )
+    columns = {name: table[name] for name in ORDERS.required}
+    if label is not None:
+        columns["segment"] = label.fill_null(NO_GROUP)
+    table = table.filter(seen).select(**columns)
+    if label is not None:
+        first_order = ibis.window(
+            group_by="customer_id", order_by=[table["ordered_at"], table["order_id"]]
+        )
+        table = table.mutate(segment=table["segment"].first().over(first_order))
+    return table, int(found["n"])
+
+
+def purchase_days(rows: ir.Table) -> ir.Table:
+    """Return customer_id, (segment,) day, spend and first, of each day with positive net spend."""
+    key = [name for name in ("customer_id", "segment") if name in rows.columns]
     rows = rows.mutate(day=rows["ordered_at"].date())
-    days = rows.group_by(["customer_id", "day"]).aggregate(
+    days = rows.group_by([*key, "day"]).aggregate(
         spend=rows["net_revenue"].sum(), moved=rows["net_revenue"].abs().sum()
     )
     # what a full refund leaves of a float is no purchase
-    days = days.filter(days["spend"] > 1e-9 * days["moved"])
-    days = days.mutate(first=days["day"].min().over(ibis.window(group_by="customer_id")))
-    customers = days.group_by("customer_id").aggregate(
+    days = days.filter(days["spend"] > 1e-9 * days["moved"]).drop("moved")
+    return days.mutate(first=days["day"].min().over(ibis.window(group_by="customer_id")))
+
+
+def histories(days: ir.Table, as_of: dt.date) -> ir.Table:
+    """Return `ltv_summary` (with ``segment``, if there is one) of purchase days up to ``as_of``."""
+    days = days.filter(days["day"] <= ibis.date(str(as_of)))
+    key = [name for name in ("customer_id", "segment") if name in days.columns]
+    customers = days.group_by(key).aggregate(
         n_days=days.count(),
-        first=days["day"].min(),
+        first=days["first"].min(),
         last=days["day"].max(),
         spend=days["spend"].mean(where=days["day"] > days["first"]),
     )
     return customers.select(
-        "customer_id",
+        *key,
         frequency=customers["n_days"] - 1,
         recency=customers["last"].delta(customers["first"], unit="day"),
-        T=ibis.literal(as_of).delta(customers["first"], unit="day"),
+        T=ibis.date(str(as_of)).delta(customers["first"], unit="day"),
         monetary_value=customers["spend"].fill_null(0.0),
     )
 

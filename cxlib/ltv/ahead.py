@@ -1,0 +1,95 @@
+"""Orders to come of each unique history, for the fit and, faster, for each of its refits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlib._bgnbd import Model
+from cxlib.ltv.base import Numbers
+
+DAYS_PER_YEAR = 365.25
+NODES = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """Expected orders within a horizon, plain and discounted, of unique histories.
+
+    ``histories`` holds frequency, recency and T, a column for each history.
+    """
+
+    model: Model
+    histories: Numbers
+    horizon_days: float
+    discount_rate: float
+
+    @property
+    def discounts(self) -> tuple[float, float]:
+        """Daily rates: none, and the yearly one."""
+        return 0.0, float(np.log1p(self.discount_rate)) / DAYS_PER_YEAR
+
+    def p_alive(self, values: Mapping[str, float]) -> Numbers:
+        """Return the chance that the customer will buy again, one for each history."""
+        return self.model.p_alive(values, *self.histories)
+
+    def if_alive(self, values: Mapping[str, float]) -> Numbers:
+        """Return expected orders, plain and discounted, given that the customer has not left."""
+        return self._orders(values, *self.pairs)[:, self.pair]
+
+    def if_alive_nearly(self, values: Mapping[str, float]) -> Numbers:
+        """Return `if_alive` of each of `pairs` within some 1e-6, interpolated over T.
+
+        For each frequency ``NODES`` ages are computed: those of Chebyshev in log(alpha + T).
+        """
+        frequency, age = self.pairs
+        counts, count = np.unique(frequency, return_inverse=True)
+        log_age = np.log(values["alpha"] + age)
+        first = np.flatnonzero(np.diff(count, prepend=-1))
+        low, high = np.minimum.reduceat(log_age, first), np.maximum.reduceat(log_age, first)
+        middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-9)
+
+        angles = (2 * np.arange(NODES) + 1) * np.pi / (2 * NODES)
+        ages = np.exp(middle[:, None] + half[:, None] * np.cos(angles)) - values["alpha"]
+        known = self._orders(values, counts.repeat(NODES), np.maximum(ages, 0).ravel())
+        waves = np.cos(np.outer(np.arange(NODES), angles)) * 2 / NODES
+        waves[0] /= 2
+        series = known.reshape(2, len(counts), NODES) @ waves.T
+        place = np.arccos(np.clip((log_age - middle[count]) / half[count], -1, 1))
+        basis = np.cos(place[:, None] * np.arange(NODES))
+        return np.einsum("pk,dpk->dp", basis, series[:, count])
+
+    def _orders(self, values: Mapping[str, float], frequency: Numbers, age: Numbers) -> Numbers:
+        return self.model.orders_if_alive(
+            values, frequency, age, self.horizon_days, discounts=self.discounts
+        )
+
+    @property
+    def pairs(self) -> Numbers:
+        """Unique frequencies with T: all that `if_alive` depends on."""
+        return self._coded[0]
+
+    @property
+    def pair(self) -> npt.NDArray[np.intp]:
+        """Number of each history's pair."""
+        return self._coded[1]
+
+    @cached_property
+    def _coded(self) -> tuple[Numbers, npt.NDArray[np.intp]]:
+        frequency, _, age = self.histories
+        scale = age.max() + 1
+        keys, code = np.unique(frequency * scale + age, return_inverse=True)
+        return np.array([keys // scale, keys % scale]), code
+
+
+def spend_line(spend: Mapping[str, float], frequency: Numbers) -> tuple[Numbers, Numbers]:
+    """Return ``level`` and ``slope`` of expected spend, ``level + slope * monetary_value``.
+
+    It is `expected_spend`, a line in the customer's own mean for each frequency.
+    """
+    p, q, v = (spend[name] for name in "pqv")
+    return p * v / (p * frequency + q - 1), p * frequency / (p * frequency + q - 1)

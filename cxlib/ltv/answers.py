@@ -1,0 +1,207 @@
+"""The answers of a fit: for each customer in the engine, for the base and its segments here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+
+from cxlib._bgnbd import MODELS, expected_spend
+from cxlib.ltv.ahead import Ahead, spend_line
+from cxlib.ltv.base import Numbers
+from cxlib.ltv.futures import realised
+from cxlib.ltv.histories import HISTORY
+from cxlib.ltv.replicates import around, bounds, sums, sums_over
+
+if TYPE_CHECKING:
+    from cxlib.ltv.forecasts import LtvFit
+
+NORMAL_975 = 1.959964
+TINY = 1e-300
+MOST_ORDERS, DAY_STEPS = 12, 40
+
+
+def customers(fit: LtvFit, intervals: bool) -> ir.Table:
+    """Return `LtvFit.customers`."""
+    assert fit._summary is not None
+    rows = fit._summary.join(ibis.memtable(_by_history(fit, intervals)), HISTORY)
+    spend = expected_spend(fit._spend, rows["frequency"], rows["monetary_value"])
+    found = {
+        "customer_id": rows["customer_id"],
+        **({fit.by: rows["segment"]} if fit.by is not None else {}),
+        "n_orders": rows["frequency"] + 1,
+        "days_since_last": rows["T"] - rows["recency"],
+        "p_alive": rows["p_alive"],
+        "expected_orders": rows["expected_orders"],
+        "expected_spend": spend,
+        "ltv": fit.margin * spend * rows["discounted_orders"],
+    }
+    if not intervals:
+        return rows.select(**found)
+    found |= _ltv_bounds(rows, fit.margin, spend)
+    for name in ("p_alive", "expected_orders"):
+        found |= {f"{name}_{end}": rows[f"{name}_{end}"] for end in ("low", "high")}
+    return rows.select(**{name: found[name] for name in _in_order(list(found))})
+
+
+def _in_order(names: list[str]) -> list[str]:
+    """Put each answer's ends right behind it."""
+    plain = [name for name in names if not name.endswith(("_low", "_high"))]
+    ends = [(name, f"{name}_low", f"{name}_high") for name in plain]
+    return [name for group in ends for name in group if name in names]
+
+
+def _ltv_bounds(rows: ir.Table, margin: float, spend: ir.Value) -> dict[str, ir.Value]:
+    """Put together the intervals of discounted orders and of spend, in logs, as independent."""
+    own = rows["monetary_value"]
+    variance = rows["level_variance"] + own * (
+        2 * rows["covariance"] + own * rows["slope_variance"]
+    )
+    half = NORMAL_975 * ibis.greatest(variance, 0.0).sqrt() / spend
+    down, up = ((rows[name] ** 2 + half**2).sqrt() - rows[name] for name in ("down", "up"))
+    return {
+        "ltv_low": margin * spend * rows["discounted_orders_low"] * (-down).exp(),
+        "ltv_high": margin * spend * rows["discounted_orders_high"] * up.exp(),
+    }
+
+
+def _by_history(fit: LtvFit, intervals: bool) -> pd.DataFrame:
+    """Return one row per unique history: what the models say of it."""
+    ahead = fit.ahead
+    alive = ahead.p_alive(fit._values)
+    orders, discounted = alive * ahead.if_alive(fit._values)
+    table = pd.DataFrame(dict(zip(HISTORY, ahead.histories.astype("int64"), strict=True)))
+    points = {"p_alive": alive, "expected_orders": orders, "discounted_orders": discounted}
+    table = table.assign(**points)
+    if not intervals:
+        return table
+    for name, (low, high) in bounds(ahead, fit.replicates, points).items():
+        table[f"{name}_low"], table[f"{name}_high"] = low, high
+    ends = table[["discounted_orders_low", "discounted_orders_high"]].to_numpy()
+    away = np.abs(np.log(np.maximum(ends, TINY)) - np.log(np.maximum(discounted, TINY))[:, None])
+    table["down"], table["up"] = away.T
+    frequency, place = np.unique(ahead.histories[0], return_inverse=True)
+    lines = [np.stack(spend_line(spend, frequency)) for _, spend in fit.replicates.pairs()]
+    level, slope = np.moveaxis(np.array(lines), 1, 0)
+    off = (level - level.mean(axis=0)), (slope - slope.mean(axis=0))
+    table["level_variance"] = (off[0] ** 2).mean(axis=0)[place]
+    table["covariance"] = (off[0] * off[1]).mean(axis=0)[place]
+    table["slope_variance"] = (off[1] ** 2).mean(axis=0)[place]
+    return table
+
+
+def _points(fit: LtvFit) -> Numbers:
+    """Return alive, orders and ltv expected of each segment."""
+    ahead = fit.ahead
+    found = sums(
+        ahead, fit.base, ahead.p_alive(fit._values), ahead.if_alive(fit._values), fit._spend
+    )
+    return found * np.array([[1], [1], [fit.margin]])
+
+
+def _refitted(fit: LtvFit) -> Numbers:
+    """Return `_points` of each refit: refits, measures, segments."""
+    found = sums_over(fit.ahead, fit.base, fit.replicates)
+    return found * np.array([[1], [1], [fit.margin]])
+
+
+def total(fit: LtvFit, intervals: bool) -> pd.DataFrame:
+    """Return `LtvFit.total`."""
+    names = ("expected_alive", "expected_orders", "ltv")
+    point = _points(fit).sum(axis=1)
+    row: dict[str, float] = {"n_customers": fit.n_customers}
+    if not intervals:
+        return pd.DataFrame([row | dict(zip(names, point.tolist(), strict=True))])
+    refits = _refitted(fit).sum(axis=2)
+    for name, value, low, high in zip(names, point, *around(point, refits), strict=True):
+        row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    futures = fit.margin * realised(
+        fit.ahead, fit.base, fit.replicates, refits[:, 2] / fit.margin, fit.seed
+    )
+    low, high = around(point[2], futures)
+    return pd.DataFrame([row | {"realised_low": float(low), "realised_high": float(high)}])
+
+
+def segments(fit: LtvFit, intervals: bool) -> pd.DataFrame:
+    """Return `LtvFit.segments`."""
+    base = fit.base
+    alive, orders, ltv = _points(fit)
+    n = np.bincount(base.cells["segment"], base.cells["n"])
+    table = pd.DataFrame(
+        {
+            fit.by: base.segments,
+            "n_customers": n.astype(int),
+            "expected_alive": alive,
+            "expected_orders": orders,
+            "ltv": ltv,
+            "ltv_per_customer": ltv / n,
+        }
+    )
+    if intervals:
+        low, high = around(ltv, _refitted(fit)[:, 2])
+        table = table.assign(
+            ltv_low=low,
+            ltv_high=high,
+            ltv_per_customer_low=low / n,
+            ltv_per_customer_high=high / n,
+        )
+    table = table.sort_values("ltv", ascending=False, ignore_index=True)
+    return table[_in_order(list(table.columns))]
+
+
+def deciles(fit: LtvFit) -> pd.DataFrame:
+    """Return `LtvFit.deciles`."""
+    rows = customers(fit, intervals=False)
+    best_first = ibis.window(order_by=[rows["ltv"].desc(), rows["customer_id"]])
+    rows = rows.mutate(decile=ibis.ntile(10).over(best_first) + 1)
+    tenths = rows.group_by("decile").aggregate(
+        n_customers=rows.count(),
+        expected_orders=rows["expected_orders"].sum(),
+        ltv=rows["ltv"].sum(),
+    )
+    table = tenths.order_by("decile").to_pandas()
+    return table.assign(ltv_share=table["ltv"] / table["ltv"].sum())
+
+
+def grid(fit: LtvFit) -> pd.DataFrame:
+    """Return `LtvFit.grid`."""
+    frequency, _, ages = fit.ahead.histories
+    most = int(min(frequency.max(), MOST_ORDERS - 1))
+    oldest = int(ages.max())
+    days = np.arange(0, max(oldest - most, 1), max(1, round((oldest - most) / DAY_STEPS)))
+    x, silent = (axis.ravel().astype(float) for axis in np.meshgrid(np.arange(most + 1), days))
+    age = np.where(x > 0, oldest, silent)
+    recency = np.where(x > 0, oldest - silent, 0.0)
+    ahead = Ahead(fit.ahead.model, np.array([x, recency, age]), fit.horizon_days, 0.0)
+    alive = ahead.p_alive(fit._values)
+    return pd.DataFrame(
+        {
+            "n_orders": x.astype(int) + 1,
+            "days_since_last": silent.astype(int),
+            "p_alive": alive,
+            "expected_orders": alive * ahead.if_alive(fit._values)[0],
+        }
+    )
+
+
+def new_customer(fit: LtvFit, intervals: bool) -> pd.DataFrame:
+    """Return `LtvFit.new_customer`."""
+    names = ("expected_orders", "expected_spend", "ltv")
+    ahead = Ahead(MODELS[fit.model], np.zeros((3, 1)), fit.horizon_days, fit.discount_rate)
+
+    def worth(values: dict[str, float], money: dict[str, float]) -> list[float]:
+        orders, discounted = ahead.p_alive(values) * ahead.if_alive(values)[:, 0]
+        spend = float(spend_line(money, np.zeros(1))[0][0])
+        return [float(orders), spend, fit.margin * spend * float(discounted)]
+
+    point = np.array(worth(fit._values, fit._spend))
+    if not intervals:
+        return pd.DataFrame([dict(zip(names, point.tolist(), strict=True))])
+    refits = np.array([worth(values, money) for values, money in fit.replicates.pairs()])
+    row: dict[str, float] = {}
+    for name, value, low, high in zip(names, point, *around(point, refits), strict=True):
+        row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return pd.DataFrame([row])
