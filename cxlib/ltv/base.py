@@ -48,7 +48,7 @@ class Base:
     @cached_property
     def history(self) -> npt.NDArray[np.intp]:
         """Number of each row's history in `histories`."""
-        number: npt.NDArray[np.intp] = self.rows.groupby(HISTORY).ngroup().to_numpy()
+        number: npt.NDArray[np.intp] = np.asarray(self.rows.groupby(HISTORY).ngroup(), np.intp)
         return number
 
     @cached_property
