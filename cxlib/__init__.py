@@ -23,7 +23,7 @@ _HOMES = {
     "funnel": ("funnel", "cart_abandonment"),
     "segments": ("rfm", "segment_sizes"),
     "experiment": ("experiment", "Conversion", "Mean"),
-    "ltv": ("fit_ltv",),
+    "ltv": ("fit_ltv", "compare_ltv", "holdout_ltv", "load_ltv", "ltv_summary"),
     "headline": ("headline",),
     "show": ("show",),
 }

@@ -141,7 +141,7 @@ def check_options(
 def fitted(summary: Any, *, model: str, as_of: dt.date, n_known: int, **options: Any) -> LtvFit:
     """Return the fit to a cached table of histories."""
     base = Base.of(summary)
-    n_customers, n_repeat = _check_repeats(base, as_of)
+    n_customers, n_repeat = check_repeats(base, as_of)
     orders, spend = fit_both(MODELS[model], base)
     status, verdict = judge(orders, spend, n_customers, n_repeat, base.histories[2].max())
     return LtvFit(
@@ -176,7 +176,7 @@ def fit_both(model: Model, base: Base) -> tuple[Fit, Fit]:
         raise FitError(f"{error}; or try another model= ({listed(others)})") from None
 
 
-def _check_repeats(base: Base, as_of: dt.date) -> tuple[int, int]:
+def check_repeats(base: Base, as_of: dt.date) -> tuple[int, int]:
     """Return how many customers there are and how many came again; at least one must have."""
     n_customers = int(base.n.sum())
     if n_customers == 0:

@@ -242,9 +242,12 @@ class LtvFit:
         self, name: str, compute: Callable[..., pd.DataFrame], *options: bool
     ) -> pd.DataFrame:
         """Compute an answer, or return the one that the fit was saved with."""
-        if self._base is None:
-            return self._kept[name].copy()
-        return compute(self, *options)
+        if self._base is not None:
+            return compute(self, *options)
+        table = self._kept[name]
+        if options == (False,):
+            return table[[name for name in table.columns if not name.endswith(("_low", "_high"))]]
+        return table.copy()
 
     def _repr_html_(self) -> str:
         head = (
