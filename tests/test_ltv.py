@@ -227,18 +227,19 @@ def test_discounted_value_lies_between_months_paid_late_and_early(
 def test_discounting_is_that_of_a_fine_sum_over_time(fit: LtvFit) -> None:
     steps = [0.0, *np.linspace(365 / 12, 365, 12)]
     totals = [0.0] + [
-        replace(fit, horizon_days=days, discount_rate=0).total()["ltv"][0] for days in steps[1:]
+        replace(fit, horizon_days=days, discount_rate=0).total(intervals=False)["ltv"][0]
+        for days in steps[1:]
     ]
     middles = (np.array(steps[:-1]) + np.array(steps[1:])) / 2
     by_hand = np.diff(totals) @ 1.10 ** (-middles / 365.25)
-    assert fit.total()["ltv"][0] == pytest.approx(by_hand, rel=1e-4)
+    assert fit.total(intervals=False)["ltv"][0] == pytest.approx(by_hand, rel=1e-4)
 
 
 def test_a_new_customer_is_worth_what_equation_9_of_fader_hardie_lee_2005_says(
     cdnow_fit: LtvFit, peers: Any
 ) -> None:
     bgnbd, spend, _ = peers
-    new = cdnow_fit.new_customer().iloc[0]
+    new = cdnow_fit.new_customer(intervals=False).iloc[0]
     expected = bgnbd.expected_number_of_purchases_up_to_time(360)
     assert new["expected_orders"] == pytest.approx(expected, rel=1e-9)
     p, q, v = spend.params_
@@ -262,17 +263,17 @@ def test_next_years_purchases_of_the_simulation_are_foretold(
 ) -> None:
     later = orders[orders["ordered_at"] >= "2023-01-01"]
     actual_orders = len(later.groupby(["customer_id", later["ordered_at"].dt.date]))
-    undiscounted = replace(fit, discount_rate=0).total().iloc[0]
+    undiscounted = replace(fit, discount_rate=0).total(intervals=False).iloc[0]
     assert undiscounted["expected_orders"] == pytest.approx(actual_orders, rel=0.08)
     assert undiscounted["ltv"] == pytest.approx(later["net_revenue"].sum(), rel=0.08)
-    assert fit.total()["ltv"][0] < undiscounted["ltv"]
+    assert fit.total(intervals=False)["ltv"][0] < undiscounted["ltv"]
 
 
 # Answers that hang together
 
 
 def test_total_and_deciles_add_up_to_the_customers(fit: LtvFit) -> None:
-    customers, total, deciles = by_customer(fit), fit.total(), fit.deciles()
+    customers, total, deciles = by_customer(fit), fit.total(intervals=False), fit.deciles()
     assert len(customers) == fit.n_customers == total["n_customers"][0]
     assert total["expected_alive"][0] == pytest.approx(customers["p_alive"].sum())
     for name in ("expected_orders", "ltv"):
@@ -362,7 +363,9 @@ def test_a_cleaned_table_and_a_table_of_another_engine_give_the_same(
     for source in (cleaned, engine.table("orders")):
         other = cx.fit_ltv(source, as_of=dt.date(2022, 12, 31))
         assert parameters(other) == pytest.approx(parameters(fit), rel=1e-9)
-        assert other.total().iloc[0].to_list() == pytest.approx(fit.total().iloc[0].to_list())
+        assert other.total(intervals=False).iloc[0].to_list() == pytest.approx(
+            fit.total(intervals=False).iloc[0].to_list()
+        )
     pd.testing.assert_frame_equal(orders, before)
 
 
