@@ -32,19 +32,22 @@ class Headline:
         How it is written: see `headline`.
     currency : str or None
         ISO code, for money.
+    withheld : str or None
+        Why the number is not shown; then it is not kept either.
     """
 
     name: str
-    value: float
+    value: float | None
     low: float | None = None
     high: float | None = None
     unit: str = "number"
     currency: str | None = None
+    withheld: str | None = None
 
     @property
     def text(self) -> str:
         """The value as people read it: ``31.2%``, ``£12,345``, ``14 days``."""
-        return self._write(self.value)
+        return "withheld" if self.value is None else self._write(self.value)
 
     @property
     def interval(self) -> str:
@@ -58,17 +61,14 @@ class Headline:
         return f"{self.name}: {self.text}" + (f" ({self.interval})" if self.interval else "")
 
     def _repr_html_(self) -> str:
-        interval = (
-            f'<div style="opacity:.75">95% interval {html.escape(self.interval)}</div>'
-            if self.interval
-            else ""
-        )
+        small = self.withheld or (f"95% interval {self.interval}" if self.interval else "")
+        below = f'<div style="opacity:.75">{html.escape(small)}</div>' if small else ""
         return (
             '<div style="display:inline-block;min-width:11em;margin:4px 0;padding:10px 16px;'
             'border:1px solid rgba(128,128,128,.4);border-radius:8px">'
             f"<div>{html.escape(self.name)}</div>"
             f'<div style="font-size:1.7em;font-weight:600">{html.escape(self.text)}</div>'
-            f"{interval}</div>"
+            f"{below}</div>"
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
@@ -103,6 +103,7 @@ def headline(
     *,
     unit: str = "number",
     currency: str | None = None,
+    withheld: str | None = None,
 ) -> Headline:
     """Name a number that a report is remembered by.
 
@@ -123,6 +124,9 @@ def headline(
         as percentages.
     currency : str, optional
         ISO code of ``money``, such as ``"GBP"``.
+    withheld : str, optional
+        A reason not to publish the number, such as the verdict of a fit that did not settle:
+        the card then says so instead, and the number is nowhere in the report or its record.
 
     Returns
     -------
@@ -143,6 +147,8 @@ def headline(
     if not isinstance(name, str) or not name.strip():
         raise ParameterError(f"name={name!r}: a headline needs words that say what the number is")
     check_choice("unit", unit, UNITS)
+    if withheld:
+        return Headline(name.strip(), None, unit=unit, withheld=withheld)
     value = _finite(name, "value", value)
     if (low is None) != (high is None):
         raise ParameterError(f"headline {name!r}: give both low and high, or neither")

@@ -72,7 +72,8 @@ def show(table: pd.DataFrame, *, rows: int | None = None) -> Shown:
             heading = name.removesuffix("_low").removesuffix("ci") + " 95% interval"
             ends = zip(text, texts[other], strict=True)
             shown[heading.replace("_", " ").strip()] = [
-                low if low == high == UNKNOWN else f"{low}\u00a0to\u00a0{high}" for low, high in ends
+                low if low == high == UNKNOWN else f"{low}\u00a0to\u00a0{high}"
+                for low, high in ends
             ]
         elif not (name.endswith("_high") and name.removesuffix("high") + "low" in texts):
             shown[name.replace("_", " ")] = text

@@ -800,3 +800,36 @@ def test_events_that_cannot_be_read() -> None:
     answer = {"customer_id": ["a"], "responded_at": ["2024-05-01"], "kind": ["nps"]}
     with pytest.raises(DataError, match="responses: 'score' holds 1 value that is no number"):
         cx.clean_responses(pd.DataFrame({**answer, "score": ["ten"]}), timezone="UTC")
+
+
+def test_an_email_is_one_customer_in_any_case_and_other_ids_keep_theirs() -> None:
+    rows = orders_frame_for_ids([" Kunde@Example.com", "kunde@example.com", "ab1", "AB1"])
+    kept = cx.clean_orders(rows, timezone="UTC").table.execute()
+    assert sorted(kept["customer_id"]) == ["AB1", "ab1", "kunde@example.com", "kunde@example.com"]
+
+
+def orders_frame_for_ids(ids: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "order_id": [f"o{k}" for k in range(len(ids))],
+            "customer_id": ids,
+            "ordered_at": "2024-05-01",
+            "net_revenue": 10.0,
+        }
+    )
+
+
+def test_a_preset_of_ones_own_says_how_dates_and_numbers_are_written(tmp_path: Path) -> None:
+    preset = tmp_path / "mine.toml"
+    preset.write_text(
+        'columns = {order_id = "Nr", customer_id = "Mail", ordered_at = "Tag", net_revenue = "Summe"}\n'
+        'rules = {date_format = "%d.%m.%Y", decimal = ","}\n'
+    )
+    raw = pd.DataFrame(
+        {"Nr": ["1"], "Mail": ["a@example.com"], "Tag": ["31.01.2024"], "Summe": ["1.234,56"]}
+    )
+    kept = cx.clean_orders(
+        cx.read(raw, preset=str(preset)), timezone="Europe/Berlin"
+    ).table.execute()
+    assert kept["ordered_at"][0] == pd.Timestamp("2024-01-31")
+    assert kept["net_revenue"][0] == 1234.56

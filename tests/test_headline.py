@@ -81,3 +81,12 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(cx.ParameterError, match=message):
         cx.headline(*arguments, **words)
+
+
+def test_a_withheld_number_is_nowhere() -> None:
+    card = cx.headline("value", 8328944, 1, 9e6, unit="money", withheld="boundary: an upper bound")
+    bundle = card._repr_mimebundle_()
+    assert card.text == "withheld"
+    assert "boundary: an upper bound" in bundle["text/html"]
+    assert "8328944" not in repr(bundle).replace(",", "")
+    assert bundle["application/vnd.cx.headline+json"]["value"] is None

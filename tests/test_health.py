@@ -48,7 +48,8 @@ def test_a_period_that_ends_on_the_last_day_is_over() -> None:
 
 
 def test_before_the_first_row_there_is_nothing() -> None:
-    assert cx.activity(orders(), as_of="2023-12-31").empty
+    with pytest.raises(cx.DataError, match="orders: no rows by as_of=2023-12-31"):
+        cx.activity(orders(), as_of="2023-12-31")
 
 
 def test_events_have_no_revenue_and_are_known_by_their_time() -> None:

@@ -7,7 +7,7 @@ import datetime as dt
 import ibis
 import pandas as pd
 
-from cxlib._checks import ParameterError, check_choice, check_date, listed
+from cxlib._checks import DataError, ParameterError, check_choice, check_date, listed
 from cxlib.sources import Source, as_table
 from cxlib.tables import CONTRACTS
 
@@ -35,6 +35,8 @@ def activity(data: Source, *, as_of: str | dt.date, period: str = "week") -> pd.
 
     Raises
     ------
+    DataError
+        There are no rows by ``as_of``.
     ParameterError
         The period is unknown, or the table has no known time column.
 
@@ -64,7 +66,7 @@ def activity(data: Source, *, as_of: str | dt.date, period: str = "week") -> pd.
     )
     found = counts.execute().set_index("period").sort_index()
     if found.empty:
-        return found.reset_index().assign(is_complete=pd.Series(dtype=bool))
+        raise DataError(f"{contract.name}: no rows by as_of={last}; give a later as_of")
     index = pd.date_range(found.index[0], last, freq=STEPS[period], name="period")
     filled = found.reindex(index, fill_value=0).reset_index()
     following = pd.DatetimeIndex(filled["period"]) + pd.tseries.frequencies.to_offset(STEPS[period])

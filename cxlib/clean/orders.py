@@ -38,7 +38,7 @@ def clean_orders(
     max_loss: float = 0.3,
     date_format: str | None = None,
     naive: str | None = None,
-    decimal: str = ".",
+    decimal: str | None = None,
 ) -> Cleaned:
     """Clean an orders export: one row per order, refunds netted, every loss counted.
 
@@ -64,8 +64,8 @@ def clean_orders(
         strptime format of dates that are not ISO 8601, such as ``"%d/%m/%Y %H:%M"``.
     naive : {"local", "utc"}, optional
         What a stamp without offset means; the preset's word, or else the shop's clock.
-    decimal : {".", ","}, default "."
-        The decimal sign of numbers in text.
+    decimal : {".", ","}, optional
+        The decimal sign of numbers in text; the preset's word, or else a point.
 
     Returns
     -------
@@ -107,11 +107,11 @@ def clean_orders(
     0  duplicate_row     1     35.0
     """
     check_number("max_loss", max_loss, 0, 1)
-    check_choice("decimal", decimal, [".", ","])
     raw = read(raw)
     _check_columns(raw.table, currency)
     clock = check_clock(raw, timezone, naive, date_format)
     rules = raw.preset.rules if raw.preset else Rules()
+    decimal = check_choice("decimal", decimal or rules.decimal, [".", ","])
     with reading(raw.name):
         typed = _typed(raw, rules, clock, decimal).cache()
     lines = with_rules(with_money(typed, rules), rules).cache()
@@ -146,8 +146,9 @@ def _typed(raw: Raw, rules: Rules, clock: Clock, decimal: str) -> ir.Table:
     check_readable(table, "orders", clock, times, numbers)
 
     texts = {"order_id": text(table["order_id"]), "customer_id": text(table["customer_id"])}
-    if rules.customer_is_email:
-        texts["customer_id"] = texts["customer_id"].lower()
+    who = texts["customer_id"]
+    is_email = True if rules.customer_is_email else who.contains("@")
+    texts["customer_id"] = ibis.ifelse(is_email, who.lower(), who)
     for name in [*_passed_through(raw), *MARKS]:
         if name in table.columns:
             is_text = table[name].type().is_string() or name in MARKS

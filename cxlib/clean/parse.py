@@ -69,6 +69,8 @@ class Clock:
 
 def check_clock(raw: Raw, timezone: str, naive: str | None, date_format: str | None) -> Clock:
     """Return how to read the stamps of ``raw``; what is not given, its preset says."""
+    if raw.preset is not None and date_format is None:
+        date_format = raw.preset.rules.date_format
     if naive is None:
         utc = raw.preset is not None and raw.preset.rules.timestamps == "utc"
         naive = "utc" if utc else "local"

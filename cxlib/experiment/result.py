@@ -113,7 +113,8 @@ def _shown(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
         }
         for _, row in table.iterrows()
     ]
-    return pd.DataFrame(lines)
+    shown = pd.DataFrame(lines)
+    return shown if shown["note"].any() else shown.drop(columns="note")
 
 
 def _number(value: float) -> str:

@@ -20,6 +20,8 @@ class Rules(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     timestamps: Literal["local", "utc", "offset"] = "local"
+    date_format: str | None = None
+    decimal: Literal[".", ","] = "."
     customer_is_email: bool = False
     unpaid: list[str] = []
     test_tags: list[str] = []
