@@ -134,7 +134,7 @@ def test_derivatives_are_those_of_central_differences(seed: int) -> None:
     x, recency, age, n = histories(CDNOW)
     frequency, spend, m = spends(REPEAT)
     for objective, place in [
-        (betageo._objective(x.astype(int), recency, age, n, 0), at),
+        (betageo._Histories(x.astype(int), recency, age, 0).objective(n), at),
         (gamma_gamma._objective(frequency.astype(int), spend, m), at[:3]),
     ]:
         _, gradient, hessian = objective(place)
@@ -152,8 +152,8 @@ def test_bgnbd_likelihood_of_one_customer_is_equation_6_of_fader_hardie_lee_2005
     stays = special.beta(a, b + x) / special.beta(a, b) / (alpha + age) ** (r + x)
     leaves = special.beta(a + 1, b + x - 1) / special.beta(a, b) / (alpha + recency) ** (r + x)
     by_hand = special.gamma(r + x) * alpha**r / special.gamma(r) * (stays + leaves)
-    arrays = (np.array([value]) for value in (x, recency, age, 1.0))
-    value = betageo._objective(*arrays, 0)(np.log(list(PAPER.values())))[0]
+    arrays = (np.array([value]) for value in (x, recency, age))
+    value = betageo._Histories(*arrays, 0).objective(np.ones(1))(np.log(list(PAPER.values())))[0]
     assert value == pytest.approx(math.log(by_hand), rel=1e-12)
 
 
@@ -306,7 +306,7 @@ def test_no_other_start_finds_a_better_optimum() -> None:
         x, recency, age, n = histories(simulated(seed, 200, 0.5, 60, 1, math.inf))
         best = _bgnbd.fit_bgnbd(x, recency, age, n).log_likelihood
         unit = age.max()
-        objective = betageo._objective(x.astype(int), recency / unit, age / unit, n, 0)
+        objective = betageo._Histories(x.astype(int), recency / unit, age / unit, 0).objective(n)
         for a, b in itertools.product([0.01, 0.1, 1, 10], repeat=2):
             start = {"r": 0.5, "alpha": 0.2, "a": a, "b": b}
             other = newton.maximise(objective, start, betageo.BOX, "BG/NBD")

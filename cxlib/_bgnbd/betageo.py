@@ -20,30 +20,38 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, hyp2f1
 
-from cxlib._bgnbd.newton import Fit, Numbers, Objective, best, in_logs, in_units
+from cxlib._bgnbd.newton import (
+    Fit,
+    Fitter,
+    Numbers,
+    Objective,
+    best,
+    beyond,
+    in_logs,
+    in_units,
+    summed,
+)
 
 BOX = {"r": (-10, 5), "alpha": (-12, 12), "a": (-10, 5), "b": (-10, 10)}
 _OTHER_STARTS = ((0.01, 50.0), (0.05, 0.05), (30.0, 120.0))
 
 
-def fit(
-    frequency: Numbers,
-    recency: Numbers,
-    age: Numbers,
-    n: Numbers,
-    start: Mapping[str, float] | None = None,
-    *,
-    first: int,
-) -> Fit:
-    """Fit BG/NBD (``first=0``) or MBG/NBD (``first=1``), from ``start`` if one is given."""
-    unit, repeats = float(age.max()), float(n @ frequency)
-    objective = _objective(frequency.astype(int), recency / unit, age / unit, n, first)
-    usual = {"r": 1.0, "alpha": float(n @ age) / unit / max(repeats, 1), "a": 0.5, "b": 2.0}
-    starts = [usual, *(usual | {"a": a, "b": b} for a, b in _OTHER_STARTS)]
-    if start:
-        starts.insert(0, {**start, "alpha": start["alpha"] / unit})
-    found = best(objective, starts, BOX, "MBG/NBD" if first else "BG/NBD")
-    return in_units(found, {"alpha": unit}, -repeats * math.log(unit))
+def prepare(frequency: Numbers, recency: Numbers, age: Numbers, *, first: int) -> Fitter:
+    """Return a fitter of BG/NBD (``first=0``) or MBG/NBD (``first=1``) to these histories."""
+    unit = float(age.max())
+    histories = _Histories(frequency.astype(int), recency / unit, age / unit, first)
+
+    def fit(n: Numbers, start: Mapping[str, float] | None = None) -> Fit:
+        repeats = float(n @ frequency)
+        rate = max(repeats, 1) / float(n @ age)
+        usual = {"r": 1.0, "alpha": 1 / (rate * unit), "a": 0.5, "b": 2.0}
+        starts = [usual, *(usual | {"a": a, "b": b} for a, b in _OTHER_STARTS)]
+        if start:
+            starts.insert(0, {**start, "alpha": start["alpha"] / unit})
+        found = best(histories.objective(n), starts, BOX, "MBG/NBD" if first else "BG/NBD")
+        return in_units(found, {"alpha": unit}, -repeats * math.log(unit))
+
+    return fit
 
 
 def p_alive(
@@ -124,64 +132,64 @@ def _mean_survival(shape: Numbers, a: float, b: Numbers, time: Numbers) -> Numbe
     return np.where(seen, np.clip(np.exp(log_factor) * series, 0, 1), 0.0)
 
 
-def _objective(
-    x: npt.NDArray[np.int_], recency: Numbers, age: Numbers, n: Numbers, first: int
-) -> Objective:
-    """Return the log-likelihood with its gradient and Hessian in log parameters.
+class _Histories:
+    """Histories whose recencies and ages are told apart once, for any weights."""
 
-    Ratios of gamma functions are sums of ``log(c + k)`` over k below x, or below the number of
-    chances to leave, and all terms but the last depend on x or on T alone: they are summed once
-    for each value, without cancellation however large the parameters. The last term is
-    ``log(1 + exp(odds))``, odds being the log odds of having left.
-    """
-    k, buyers = _beyond(x, n)
-    j, takers = _beyond(x + first, n)
-    ages, age_code = np.unique(age, return_inverse=True)
-    customers, repeats = np.bincount(age_code, n), np.bincount(age_code, n * x)
-    risked = x + first > 0
-    x, n, age_code = x[risked], n[risked], age_code[risked]
-    recencies, recency_code = np.unique(recency[risked], return_inverse=True)
+    def __init__(self, x: npt.NDArray[np.int_], recency: Numbers, age: Numbers, first: int) -> None:
+        self.x, self.first, self.risked = x, first, x + first > 0
+        self.ages, self.age_code = np.unique(age, return_inverse=True)
+        self.recencies, code = np.unique(recency, return_inverse=True)
+        self.risked_x = x[self.risked]
+        self.risked_age_code, self.recency_code = self.age_code[self.risked], code[self.risked]
 
-    def objective(log_parameters: Numbers) -> tuple[float, Numbers, Numbers]:
-        r, alpha, a, b = parameters = np.exp(log_parameters)
-        end, last = alpha + ages, alpha + recencies
-        stays = b + x + first - 1
-        span = np.log(end)[age_code] - np.log(last)[recency_code]
-        before, after = (1 / last)[recency_code], (1 / end)[age_code]
-        odds = np.log(a) - np.log(stays) + (r + x) * span
-        share = expit(odds)
-        left = n * share
-        slope = np.stack([span, (r + x) * (after - before), np.full(len(x), 1 / a), -1 / stays])
+    def objective(self, n: Numbers) -> Objective:
+        """Return the log-likelihood with its gradient and Hessian in log parameters.
 
-        growth = np.log1p(ages / alpha)
-        value = buyers @ np.log(r + k) + takers @ (np.log(b + j) - np.log(a + b + j))
-        value += n @ (np.maximum(odds, 0) + np.log1p(np.exp(-np.abs(odds))))
-        value -= repeats @ np.log(end) + r * (customers @ growth)
+        Ratios of gamma functions are sums of ``log(c + k)`` over k below x, or below the number
+        of chances to leave, and all terms but the last depend on x or on T alone: they are
+        summed once for each value, without cancellation however large the parameters. The last
+        term is ``log(1 + exp(odds))``, odds being the log odds of having left.
+        """
+        k, buyers = beyond(self.x, n)
+        j, takers = beyond(self.x + self.first, n)
+        customers, repeats = (np.bincount(self.age_code, weight) for weight in (n, n * self.x))
+        x, n = self.risked_x, n[self.risked]
 
-        gradient = slope @ left
-        taken = takers @ (1 / (a + b + j))
-        idle = customers @ (ages / end) / alpha
-        gradient += [
-            buyers @ (1 / (r + k)) - customers @ growth,
-            r * idle - repeats @ (1 / end),
-            -taken,
-            takers @ (1 / (b + j)) - taken,
-        ]
+        def objective(log_parameters: Numbers) -> tuple[float, Numbers, Numbers]:
+            r, alpha, a, b = parameters = np.exp(log_parameters)
+            end, last = alpha + self.ages, alpha + self.recencies
+            stays = b + x + self.first - 1
+            span = np.log(end)[self.risked_age_code] - np.log(last)[self.recency_code]
+            before, after = (1 / last)[self.recency_code], (1 / end)[self.risked_age_code]
+            odds = np.log(a) - np.log(stays) + (r + x) * span
+            share = expit(odds)
+            left = n * share
+            slope = np.stack([span, (r + x) * (after - before), np.full(len(x), 1 / a), -1 / stays])
 
-        hessian = (slope * (left * (1 - share))) @ slope.T
-        hessian[2:, 2:] += takers @ (1 / (a + b + j) ** 2)
-        hessian[0, 1] += idle + left @ (after - before)
-        hessian[1, 0] = hessian[0, 1]
-        hessian[0, 0] -= buyers @ (1 / (r + k) ** 2)
-        hessian[1, 1] += repeats @ (1 / end**2) - r * (customers @ (1 / alpha**2 - 1 / end**2))
-        hessian[1, 1] += left @ ((r + x) * (before**2 - after**2))
-        hessian[2, 2] -= left.sum() / a**2
-        hessian[3, 3] += left @ (1 / stays**2) - takers @ (1 / (b + j) ** 2)
-        return float(value), *in_logs(parameters, gradient, hessian)
+            growth = np.log1p(self.ages / alpha)
+            value = buyers @ np.log(r + k) + takers @ (np.log(b + j) - np.log(a + b + j))
+            value += summed(n, np.logaddexp(0, odds))
+            value -= repeats @ np.log(end) + r * (customers @ growth)
 
-    return objective
+            gradient = summed(left, slope)
+            taken = takers @ (1 / (a + b + j))
+            idle = customers @ (self.ages / end) / alpha
+            gradient += [
+                buyers @ (1 / (r + k)) - customers @ growth,
+                r * idle - repeats @ (1 / end),
+                -taken,
+                takers @ (1 / (b + j)) - taken,
+            ]
 
+            hessian = summed(left * (1 - share), slope, slope)
+            hessian[2:, 2:] += takers @ (1 / (a + b + j) ** 2)
+            hessian[0, 1] += idle + summed(left, after - before)
+            hessian[1, 0] = hessian[0, 1]
+            hessian[0, 0] -= buyers @ (1 / (r + k) ** 2)
+            hessian[1, 1] += repeats @ (1 / end**2) - r * (customers @ (1 / alpha**2 - 1 / end**2))
+            hessian[1, 1] += summed(left * (r + x), before**2 - after**2)
+            hessian[2, 2] -= left.sum() / a**2
+            hessian[3, 3] += summed(left, 1 / stays**2) - takers @ (1 / (b + j) ** 2)
+            return float(value), *in_logs(parameters, gradient, hessian)
 
-def _beyond(count: npt.NDArray[np.int_], n: Numbers) -> tuple[npt.NDArray[np.int_], Numbers]:
-    """Return each k below the largest count, and how many customers have more than k."""
-    return np.arange(count.max()), np.bincount(count, n)[::-1].cumsum()[::-1][1:]
+        return objective

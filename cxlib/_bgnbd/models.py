@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cxlib._bgnbd import betageo, pareto
-from cxlib._bgnbd.newton import Fit, Numbers
+from cxlib._bgnbd.newton import Fit, Fitter, Numbers
 
 _BUYING = {
     "r": "shape of the gamma of purchase rates: the larger, the more alike customers buy",
@@ -40,9 +40,8 @@ class Model:
         As in code, ``"bgnbd"``, and as in print, ``"BG/NBD"``.
     meanings : Mapping
         Each parameter and what it means, with its unit.
-    fit : (frequency, recency, age, n, start=None) -> Fit
-        Maximum likelihood over unique histories held by ``n`` customers each (weights may be 0);
-        ``start`` holds parameter values to climb from.
+    prepare : (frequency, recency, age) -> (n, start=None) -> Fit
+        `fit` for histories that are fitted again and again with other weights.
     p_alive : (values, frequency, recency, age) -> (n,) array
         The probability that the customer has not left, in [0, 1].
     orders_if_alive : (values, frequency, age, horizon, discounts=(0.0,)) -> (n_discounts, n) array
@@ -58,11 +57,25 @@ class Model:
     name: str
     title: str
     meanings: Mapping[str, str]
-    fit: Callable[..., Fit]
+    prepare: Callable[..., Fitter]
     p_alive: Callable[..., Numbers]
     orders_if_alive: Callable[..., Numbers]
     draw_rates: Callable[..., tuple[Numbers, Numbers]]
     leaves_buying: bool
+
+    def fit(
+        self,
+        frequency: Numbers,
+        recency: Numbers,
+        age: Numbers,
+        n: Numbers,
+        start: Mapping[str, float] | None = None,
+    ) -> Fit:
+        """Fit by maximum likelihood to unique histories of ``n`` customers each, which may be 0.
+
+        ``start`` holds parameter values to climb from.
+        """
+        return self.prepare(frequency, recency, age)(n, start)
 
     def expected_orders(self, values: Mapping[str, float], days: Any) -> Numbers:
         """Return a new customer's expected repeat purchases within ``days`` of the first, E[X(t)]."""
@@ -108,7 +121,7 @@ def _beta_geometric(name: str, title: str, after: str, first: int) -> Model:
         name=name,
         title=title,
         meanings=_BUYING | {"a": chance, "b": chance},
-        fit=partial(betageo.fit, first=first),
+        prepare=partial(betageo.prepare, first=first),
         p_alive=partial(betageo.p_alive, first=first),
         orders_if_alive=partial(betageo.orders_if_alive, first=first),
         draw_rates=partial(betageo.draw_rates, first=first),
@@ -123,7 +136,7 @@ _ALL = (
         name="paretonbd",
         title="Pareto/NBD",
         meanings=_BUYING | _LEAVING,
-        fit=pareto.fit,
+        prepare=pareto.prepare,
         p_alive=pareto.p_alive,
         orders_if_alive=pareto.orders_if_alive,
         draw_rates=pareto.draw_rates,

@@ -13,6 +13,8 @@ from cxlib._checks import FitError
 Numbers = npt.NDArray[np.float64]
 Objective = Callable[[Numbers], tuple[float, Numbers, Numbers]]
 """Log parameters to log-likelihood, gradient and Hessian."""
+Fitter = Callable[..., "Fit"]
+"""``(n, start=None) -> Fit``: weights of histories, and parameter values to climb from."""
 
 MAX_STEPS = 200
 
@@ -47,14 +49,13 @@ def maximise(
     value, gradient, hessian = objective(at)
     for _ in range(MAX_STEPS):
         move, free = _uphill(at, gradient, hessian, low, high)
-        if gradient @ move < 1e-10:
-            at = np.clip(at + move, low, high)
-            return _describe(box, at, value, hessian, free & (low < at) & (at < high))
         # stop at the first wall: to slide along it would leave the direction
         room = np.where(move > 0, high - at, at - low)[free] / np.maximum(
             np.abs(move[free]), 1e-300
         )
-        move *= min(1, 2 / np.abs(move).max(), room.min())
+        move *= min(1, 2 / max(np.abs(move).max(), 1), room.min(initial=1))
+        if gradient @ move < 1e-10:
+            return _describe(box, at + move, value, hessian, free)
         for _halving in range(40):
             trial = at + move
             trial = np.where(trial < low + 1e-9, low, np.where(trial > high - 1e-9, high, trial))
@@ -140,9 +141,9 @@ def best(
     box: Mapping[str, tuple[float, float]],
     model: str,
 ) -> Fit:
-    """Climb from the first start, and where that ends at an edge of the box from the others too."""
+    """Climb from the first start, and where that top is at an edge or flat from the others too."""
     fit = maximise(objective, starts[0], box, model)
-    if fit.at_edge:
+    if any(not error < 0.5 * fit.values[name] for name, error in fit.standard_errors.items()):
         others = [maximise(objective, start, box, model) for start in starts[1:]]
         fit = max([fit, *others], key=lambda one: one.log_likelihood)
     return fit
@@ -161,3 +162,18 @@ def in_units(fit: Fit, units: Mapping[str, float], shift: float) -> Fit:
         for numbers in (fit.values, fit.standard_errors)
     )
     return Fit(values, errors, fit.at_edge, fit.log_likelihood + shift)
+
+
+def beyond(count: npt.NDArray[np.int_], n: Numbers) -> tuple[npt.NDArray[np.int_], Numbers]:
+    """Return each k below the largest count, and how many customers have more than k."""
+    return np.arange(count.max()), np.bincount(count, n)[::-1].cumsum()[::-1][1:]
+
+
+def summed(weight: Numbers, rows: Numbers, others: Numbers | None = None) -> Numbers:
+    """Return weighted sums along the last axis: of ``rows``, or of their products with ``others``.
+
+    By einsum, since for ``@`` BLAS wakes threads, which wait for each other on a busy machine.
+    """
+    if others is None:
+        return np.einsum("p,...p->...", weight, rows)
+    return np.einsum("ip,jp->ij", weight * rows, others)

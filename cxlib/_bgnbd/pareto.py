@@ -17,37 +17,50 @@ depends on x and one time alone: it is computed once for each such pair, and sha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from cxlib._bgnbd.newton import Fit, Numbers, Objective, best, in_logs, in_units
-from cxlib._bgnbd.tail import tail
+from cxlib._bgnbd.newton import (
+    Fit,
+    Fitter,
+    Numbers,
+    Objective,
+    best,
+    beyond,
+    in_logs,
+    in_units,
+    summed,
+)
+from cxlib._bgnbd.tail import Tail, tail
 
 BOX = {"r": (-10, 5), "alpha": (-12, 12), "s": (-10, 5), "beta": (-12, 12)}
-_OTHER_STARTS = ((0.01, 1.0), (0.05, 0.01), (30.0, 60.0))
+_AT_ONCE = 500
+_OTHER_STARTS = ((0.01, 1.0), (0.02, 0.0001), (30.0, 60.0))
+
+Pairs = tuple[Numbers, Numbers]
 
 
-def fit(
-    frequency: Numbers,
-    recency: Numbers,
-    age: Numbers,
-    n: Numbers,
-    start: Mapping[str, float] | None = None,
-) -> Fit:
-    """Fit the Pareto/NBD model, from ``start`` if one is given."""
-    unit, repeats = float(age.max()), float(n @ frequency)
-    objective = _objective(frequency.astype(int), recency / unit, age / unit, n)
-    usual = {"r": 1.0, "alpha": float(n @ age) / unit / max(repeats, 1), "s": 0.5, "beta": 1.0}
-    starts = [usual, *(usual | {"s": s, "beta": beta} for s, beta in _OTHER_STARTS)]
-    if start:
-        units = {"r": 1.0, "alpha": unit, "s": 1.0, "beta": unit}
-        starts.insert(0, {name: start[name] / units[name] for name in BOX})
-    found = best(objective, starts, BOX, "Pareto/NBD")
-    return in_units(found, {"alpha": unit, "beta": unit}, -repeats * math.log(unit))
+def prepare(frequency: Numbers, recency: Numbers, age: Numbers) -> Fitter:
+    """Return a fitter of the Pareto/NBD model to these histories."""
+    unit = float(age.max())
+    units = {"r": 1.0, "alpha": unit, "s": 1.0, "beta": unit}
+    histories = _Histories(frequency.astype(int), recency / unit, age / unit)
+
+    def fit(n: Numbers, start: Mapping[str, float] | None = None) -> Fit:
+        repeats = float(n @ frequency)
+        rate = max(repeats, 1) / float(n @ age)
+        usual = {"r": 1.0, "alpha": 1 / (rate * unit), "s": 0.5, "beta": 1.0}
+        starts = [usual, *(usual | {"s": s, "beta": beta} for s, beta in _OTHER_STARTS)]
+        if start:
+            starts.insert(0, {name: start[name] / units[name] for name in BOX})
+        found = best(histories.objective(n), starts, BOX, "Pareto/NBD")
+        return in_units(found, units, -repeats * math.log(unit))
+
+    return fit
 
 
 def p_alive(
@@ -59,8 +72,8 @@ def p_alive(
     idle = -r * np.log1p(age / alpha) - s * np.log1p(age / beta) - x * np.log(alpha + age)
     ends = []
     for time, buys in ((age, True), (recency, False)):
-        pair_x, pair_time, code = _pairs(x, time)
-        ends.append(_Ending(parameters, pair_x, pair_time, buys).log_likelihood[code])
+        pairs, code = _pairs(x, time)
+        ends.append(_in_parts(_log_ending, parameters, pairs, buys)[0][code])
     return np.exp(np.minimum(idle - np.logaddexp(*ends), 0.0))
 
 
@@ -101,87 +114,103 @@ def draw_rates(
     return rng.gamma(r + frequency) / (alpha + age), rng.gamma(s, size=len(age)) / (beta + age)
 
 
-class _Ending:
-    """One of the two ways to go on after ``x`` purchases: to buy after T, or to leave after t.
+class _Histories:
+    """Histories whose pairs of x with a time are told apart once, for any weights."""
 
-    Attributes
-    ----------
-    log_likelihood : (n,) array
-        Of a history that goes on so, less the log of ``Gamma(r + x) / Gamma(r)``.
-    slope : (4, n) array
-        Its derivatives by the parameters.
-    """
+    def __init__(self, x: npt.NDArray[np.int_], recency: Numbers, age: Numbers) -> None:
+        self.x = x
+        self.buy_pairs, self.buy_code = _pairs(x, age)
+        self.leave_pairs, self.leave_code = _pairs(x, recency)
 
-    def __init__(self, parameters: Numbers, x: Numbers, time: Numbers, buys: bool) -> None:
-        r, alpha, s, beta = self._parameters = parameters
-        a, b = alpha + time, beta + time
-        # the shape whose event comes next rises by one, and multiplies the integral
-        self._next = 0 if buys else 2
-        self._front = r + x if buys else np.full(len(x), s)
-        self._powers = r + x + buys, np.full(len(x), s + (not buys))
-        grown_a, grown_b = np.log1p(time / alpha), np.log1p(time / beta)
-        rest = tail(a, b, *self._powers)
-        self.log_likelihood = rest.log_value + np.log(self._front / (a if buys else b))
-        self.log_likelihood -= r * grown_a + s * grown_b + x * np.log(a)
+    def objective(self, n: Numbers) -> Objective:
+        """Return the log-likelihood with its gradient and Hessian in log parameters."""
+        k, buyers = beyond(self.x, n)
+        buy_code, leave_code = self.buy_code, self.leave_code
 
-        bend_a, bend_b = (
-            (power / rate)[:, None] * left
-            for power, rate, left in zip(
-                self._powers, (a, b), (rest.left_a, rest.left_b), strict=True
+        def objective(log_parameters: Numbers) -> tuple[float, Numbers, Numbers]:
+            parameters = np.exp(log_parameters)
+            buys, buy_slope, buy_bend = _in_parts(_ending, parameters, self.buy_pairs, True)
+            leaves, leave_slope, leave_bend = _in_parts(
+                _ending, parameters, self.leave_pairs, False
             )
-        )
-        self._weight, self._nodes = rest.weight, -np.stack([rest.log_a, bend_a, rest.log_b, bend_b])
-        self._mean = (self._nodes * rest.weight).sum(axis=2)
-        ones = np.ones(len(x))
-        self.slope = self._mean + [-grown_a, r / alpha * ones, -grown_b, s / beta * ones]
-        self.slope[self._next] += 1 / self._front
+            buys, leaves = buys[buy_code], leaves[leave_code]
+            share = expit(buys - leaves)
+            n_buy = np.bincount(buy_code, n * share)
+            n_leave = np.bincount(leave_code, n * (1 - share))
 
-    def curvature(self, n: Numbers) -> Numbers:
-        """Return the second derivatives by the parameters, summed with weights ``n``."""
-        r, alpha, s, beta = self._parameters
-        weight = self._weight * n[:, None]
-        apart = self._nodes - self._mean[:, :, None]
-        hessian = (apart * weight).reshape(4, -1) @ apart.reshape(4, -1).T
-        for i, shape, rate, power in zip((0, 2), (r, s), (alpha, beta), self._powers, strict=True):
-            cross = n @ (self._mean[i + 1] / power) + n.sum() / rate
-            hessian[[i, i + 1], [i + 1, i]] += cross
-            bend = (weight * self._nodes[i + 1] ** 2).sum(axis=1)
-            hessian[i + 1, i + 1] += (bend / power).sum() - n.sum() * shape / rate**2
-        hessian[self._next, self._next] -= n @ (1 / self._front**2)
-        return hessian
+            rates = parameters[0] + k
+            value = summed(n, np.logaddexp(buys, leaves)) + buyers @ np.log(rates)
+            gradient = n_buy @ buy_slope + n_leave @ leave_slope
+            gradient[0] += buyers @ (1 / rates)
+            between = buy_slope.T.copy()[:, buy_code] - leave_slope.T.copy()[:, leave_code]
+            hessian = summed(n * share * (1 - share), between, between)
+            hessian += np.tensordot(n_buy, buy_bend, 1) + np.tensordot(n_leave, leave_bend, 1)
+            hessian[0, 0] -= buyers @ (1 / rates**2)
+            return float(value), *in_logs(parameters, gradient, hessian)
+
+        return objective
 
 
-def _objective(x: npt.NDArray[np.int_], recency: Numbers, age: Numbers, n: Numbers) -> Objective:
-    """Return the log-likelihood with its gradient and Hessian in log parameters."""
-    k = np.arange(x.max())
-    buyers = np.bincount(x, n)[::-1].cumsum()[::-1][1:]  # customers with frequency above k
-    buy_x, buy_time, buy_code = _pairs(x, age)
-    leave_x, leave_time, leave_code = _pairs(x, recency)
-
-    def objective(log_parameters: Numbers) -> tuple[float, Numbers, Numbers]:
-        parameters = np.exp(log_parameters)
-        buys = _Ending(parameters, buy_x, buy_time, buys=True)
-        leaves = _Ending(parameters, leave_x, leave_time, buys=False)
-        log_buys, log_leaves = buys.log_likelihood[buy_code], leaves.log_likelihood[leave_code]
-        share = expit(log_buys - log_leaves)
-        n_buy = np.bincount(buy_code, n * share).astype(float)
-        n_leave = np.bincount(leave_code, n * (1 - share)).astype(float)
-
-        rates = parameters[0] + k
-        value = n @ np.logaddexp(log_buys, log_leaves) + buyers @ np.log(rates)
-        gradient = buys.slope @ n_buy + leaves.slope @ n_leave
-        gradient[0] += buyers @ (1 / rates)
-        between = buys.slope[:, buy_code] - leaves.slope[:, leave_code]
-        hessian = (between * (n * share * (1 - share))) @ between.T
-        hessian += buys.curvature(n_buy) + leaves.curvature(n_leave)
-        hessian[0, 0] -= buyers @ (1 / rates**2)
-        return float(value), *in_logs(parameters, gradient, hessian)
-
-    return objective
+def _in_parts(
+    function: Callable[..., tuple[Numbers, ...]], parameters: Numbers, pairs: Pairs, buys: bool
+) -> Any:
+    """Return what ``function`` says of some hundred pairs at a time: they fit into fast memory."""
+    x, time = pairs
+    parts = [
+        function(parameters, x[i : i + _AT_ONCE], time[i : i + _AT_ONCE], buys)
+        for i in range(0, len(x), _AT_ONCE)
+    ]
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
-def _pairs(x: npt.NDArray[Any], time: Numbers) -> tuple[Numbers, Numbers, npt.NDArray[np.int_]]:
+def _log_ending(parameters: Numbers, x: Numbers, time: Numbers, buys: bool) -> tuple[Numbers]:
+    """Return the log-likelihood of ``x`` purchases, and then to buy, or to leave, after ``time``.
+
+    ``Gamma(r + x) / Gamma(r)`` is left out.
+    """
+    return (_with_tail(parameters, x, time, buys)[0],)
+
+
+def _ending(
+    parameters: Numbers, x: Numbers, time: Numbers, buys: bool
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Return `_log_ending` and its derivatives by the parameters, (n, 4) and (n, 4, 4)."""
+    r, alpha, s, beta = parameters
+    value, rest = _with_tail(parameters, x, time, buys)
+    p, q = r + x + buys, np.full(len(x), s + (not buys))
+    fall_a = (p / (alpha + time))[:, None] * rest.left_a
+    fall_b = (q / (beta + time))[:, None] * rest.left_b
+    nodes = -np.stack([rest.log_a, fall_a, rest.log_b, fall_b], axis=1)
+    mean = (nodes @ rest.weight[:, :, None])[:, :, 0]
+    apart = nodes - mean[:, :, None]
+    slope = mean + [0, r / alpha, 0, s / beta]
+    bend = (apart * rest.weight[:, None, :]) @ apart.transpose(0, 2, 1)
+
+    for i, shape, rate, power, fall in ((0, r, alpha, p, fall_a), (2, s, beta, q, fall_b)):
+        slope[:, i] -= np.log1p(time / rate)
+        bend[:, [i, i + 1], [i + 1, i]] += (mean[:, i + 1] / power + 1 / rate)[:, None]
+        bend[:, i + 1, i + 1] += (rest.weight * fall**2).sum(axis=1) / power - shape / rate**2
+    which, front = (0, r + x) if buys else (2, s)
+    slope[:, which] += 1 / front
+    bend[:, which, which] -= 1 / front**2
+    return value, slope, bend
+
+
+def _with_tail(parameters: Numbers, x: Numbers, time: Numbers, buys: bool) -> tuple[Numbers, Tail]:
+    """Return `_log_ending` and its integral.
+
+    The shape of what comes next is one higher in the integral, and a factor before it.
+    """
+    r, alpha, s, beta = parameters
+    a, b, s_each = alpha + time, beta + time, np.full(len(x), s)
+    rest = tail(a, b, r + x + buys, s_each + (not buys))
+    front = (r + x) / a if buys else s_each / b
+    value = rest.log_value + np.log(front) - x * np.log(a)
+    return value - r * np.log1p(time / alpha) - s * np.log1p(time / beta), rest
+
+
+def _pairs(x: npt.NDArray[Any], time: Numbers) -> tuple[Pairs, npt.NDArray[np.int_]]:
     """Return the unique pairs of x and time, and which of them each history has."""
     times, code = np.unique(time, return_inverse=True)
     keys, code = np.unique(x.astype(int) * len(times) + code, return_inverse=True)
-    return (keys // len(times)).astype(float), times[keys % len(times)], code
+    return ((keys // len(times)).astype(float), times[keys % len(times)]), code
