@@ -112,13 +112,18 @@ def test_resamples_without_a_fit_are_drawn_anew_up_to_a_fifth(
 ) -> None:
     model, calls = MODELS["bgnbd"], []
 
-    def fails_sometimes(*given: Any, **more: Any) -> Any:
-        calls.append(1)
-        if len(calls) % every == 0:
-            raise cx.FitError("no optimum")
-        return model.fit(*given, **more)
+    def prepared(*histories: Any) -> Any:
+        refit = model.prepare(*histories)
 
-    fitter = replace(model, fit=fails_sometimes)
+        def fails_sometimes(n: Any, start: Any) -> Any:
+            calls.append(1)
+            if len(calls) % every == 0:
+                raise cx.FitError("no optimum")
+            return refit(n, start=start)
+
+        return fails_sometimes
+
+    fitter = replace(model, prepare=prepared)
     arguments = (fitter, fit._values, fit._spend, fit.base, 0, 40)
     every = 10
     assert len(replicates.resampled(*arguments).model) == 40

@@ -26,8 +26,9 @@ MOST_ORDERS, DAY_STEPS = 12, 40
 
 def customers(fit: LtvFit, intervals: bool) -> ir.Table:
     """Return `LtvFit.customers`."""
-    assert fit._summary is not None
-    rows = fit._summary.join(ibis.memtable(_by_history(fit, intervals)), HISTORY)
+    by_history = ibis.memtable(_by_history(fit, intervals))
+    assert fit._summary is not None  # else there was no history either
+    rows = fit._summary.join(by_history, HISTORY)
     spend = expected_spend(fit._spend, rows["frequency"], rows["monetary_value"])
     found = {
         "customer_id": rows["customer_id"],

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._bgnbd import MODELS
-from cxlib._checks import CxError, DataError, FitError, check_date
+from cxlib._checks import CxError, FitError, check_date
 from cxlib.ltv.base import Base
 from cxlib.ltv.fit import check_repeats, fit_both
 from cxlib.ltv.histories import histories, load_orders, purchase_days
@@ -120,10 +120,7 @@ def compare_ltv(
 
 def _two_thirds(days: ir.Table, as_of: dt.date) -> dt.date:
     first = pd.Timestamp(days["day"].min().to_pandas()).date()
-    split = first + (as_of - first) * 2 // 3
-    if split >= as_of:
-        raise DataError("orders: all of them are of one day, so nothing can be held out")
-    return split
+    return first + (as_of - first) * 2 // 3
 
 
 def _row(
@@ -174,16 +171,7 @@ def _verdict(table: pd.DataFrame) -> str:
     best = table.iloc[0]
     title = MODELS[str(best["model"])].title
     others = table.iloc[1:].dropna(subset="bic")
-    reasons = []
-    if len(others):
-        other = others.sort_values("bic").iloc[0]
-        gap = other["bic"] - best["bic"]
-        name = MODELS[str(other["model"])].title
-        reasons.append(
-            f"its BIC is {gap:,.1f} below that of {name}"
-            if gap >= 0
-            else f"its BIC is {-gap:,.1f} above that of {name}, but it foretells better"
-        )
+    reasons = [_against(best, others.sort_values("bic").iloc[0])] if len(others) else []
     if pd.notna(best["holdout_mae"]):
         total = best["holdout_total_error"]
         off = "" if pd.isna(total) else f" and {total:+.1%} off in all"
@@ -192,4 +180,15 @@ def _verdict(table: pd.DataFrame) -> str:
         )
     if best["status"] != "converged":
         reasons.append(f"but no model converged here: {best['status']}")
-    return f"Trust {title}: {'; '.join(reasons)}."
+    return f"Trust {title}: {'; '.join(reasons or ['no other model has a fit'])}."
+
+
+def _against(best: pd.Series, other: pd.Series) -> str:
+    """Say how the trusted model stands to the other with the lowest BIC."""
+    gap = other["bic"] - best["bic"]
+    name = MODELS[str(other["model"])].title
+    if gap >= 0:
+        return f"its BIC is {gap:,.1f} below that of {name}"
+    parted = "converged" in (best["status"], other["status"]) and best["status"] != other["status"]
+    why = "which did not converge" if parted else "but it foretells better"
+    return f"its BIC is {-gap:,.1f} above that of {name}, {why}"

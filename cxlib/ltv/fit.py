@@ -168,7 +168,7 @@ def fit_both(model: Model, base: Base) -> tuple[Fit, Fit]:
     again = base.frequency > 0
     try:
         return (
-            model.fit(*base.histories, base.n_by_history),
+            model.prepare(*base.histories)(base.n_by_history),
             fit_gamma_gamma(base.frequency[again], base.spend[again], base.n[again]),
         )
     except FitError as error:

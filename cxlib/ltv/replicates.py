@@ -47,6 +47,7 @@ def resampled(
     """
     rng = np.random.default_rng(seed)
     again = base.frequency > 0
+    refit = model.prepare(*base.histories)
     found: list[tuple[list[float], list[float]]] = []
     failed = 0
     while len(found) < n_boot:
@@ -54,7 +55,7 @@ def resampled(
         if not weight[again].any():
             continue
         try:
-            orders = model.fit(*base.histories, np.bincount(base.history, weight), start=values)
+            orders = refit(np.bincount(base.history, weight), start=values)
             money = fit_gamma_gamma(
                 base.frequency[again], base.spend[again], weight[again], start=spend
             )
