@@ -82,11 +82,11 @@ def retention(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     best = later.loc[later["age"] == later["age"].min(), "retention_rate"].mean()
     alt = (
         f"Heat map of retention for {rows} cohorts over {columns} periods; one period after the first "
-        f"order {percent(best) if pd.notna(best) else 'not yet known'} ordered on average. Hatched cells are not over yet."
+        f"order {percent(best) if pd.notna(best) else 'not yet known'} ordered on average.{' Hatched cells are not over yet.' if len(begun) else ''}"
     )
     return finish(
         ax,
-        "Who ordered again, % of each cohort (hatched: not over yet)",
+        "Who ordered again, % of each cohort" + (" (hatched: not over yet)" if len(begun) else ""),
         "periods since the first order",
         "first order, and customers",
         alt,
