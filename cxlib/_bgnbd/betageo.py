@@ -45,9 +45,12 @@ def prepare(frequency: Numbers, recency: Numbers, age: Numbers, *, first: int) -
         repeats = float(n @ frequency)
         rate = max(repeats, 1) / float(n @ age)
         usual = {"r": 1.0, "alpha": 1 / (rate * unit), "a": 0.5, "b": 2.0}
-        starts = [usual, *(usual | {"a": a, "b": b} for a, b in _OTHER_STARTS)]
+        starts: list[Mapping[str, float]] = [
+            usual,
+            *(usual | {"a": a, "b": b} for a, b in _OTHER_STARTS),
+        ]
         if start:
-            starts.insert(0, {**start, "alpha": start["alpha"] / unit})
+            starts = [{**start, "alpha": start["alpha"] / unit}]
         found = best(histories.objective(n), starts, BOX, "MBG/NBD" if first else "BG/NBD")
         return in_units(found, {"alpha": unit}, -repeats * math.log(unit))
 

@@ -41,26 +41,23 @@ def maximise(
 ) -> Fit:
     """Climb by Newton's method inside a box of log parameters, and say which edges were met.
 
-    The climb ends when a full step promises less than 1e-10 of log-likelihood. A step that
-    promises less than 1e-6 is taken as it is: rounding may hide what it gains.
+    The climb ends when a step promises less than 1e-10 of log-likelihood. One that promises
+    less than 1e-6 is taken as it is: rounding may hide what it gains.
     """
     low, high = np.array(list(box.values()), float).T
     at = np.clip(np.log([start[name] for name in box]), low, high)
     value, gradient, hessian = objective(at)
     for _ in range(MAX_STEPS):
         move, free = _uphill(at, gradient, hessian, low, high)
-        # stop at the first wall: to slide along it would leave the direction
-        room = np.where(move > 0, high - at, at - low)[free] / np.maximum(
-            np.abs(move[free]), 1e-300
-        )
-        move *= min(1, 2 / max(np.abs(move).max(), 1), room.min(initial=1))
-        if gradient @ move < 1e-10:
-            return _describe(box, at + move, value, hessian, free)
+        promise = gradient @ move
+        if promise < 1e-10:
+            at = np.clip(at + move, low, high)
+            return _describe(box, at, value, hessian, free & (low < at) & (at < high))
         for _halving in range(40):
             trial = at + move
             trial = np.where(trial < low + 1e-9, low, np.where(trial > high - 1e-9, high, trial))
             found = objective(trial)
-            if found[0] > value - 1e-14 * abs(value):
+            if promise < 1e-6 or found[0] > value - 1e-14 * abs(value):
                 break
             move /= 2
         at, (value, gradient, hessian) = trial, found
@@ -70,37 +67,15 @@ def maximise(
     )
 
 
-def _step(
-    gradient: Numbers,
-    hessian: Numbers,
-    free: npt.NDArray[np.bool_],
-    least: Numbers,
-    most: Numbers,
-) -> Numbers:
-    """Return Newton's step of the free parameters, between ``least`` and ``most``.
-
-    Where the likelihood is not concave it follows the absolute curvature, so it always leads
-    uphill. A parameter that would leave the box goes to its edge, and the others' step is
-    found anew, given that: merely cut off, it would leave a ridge that they climb together.
-    """
-    move, free = np.zeros(len(gradient)), free.copy()
-    while free.any():
-        pull = gradient + hessian[:, ~free] @ move[~free]
-        curvature, axes = np.linalg.eigh(-hessian[np.ix_(free, free)])
-        steep = np.maximum(np.abs(curvature), 1e-12 * np.abs(curvature).max(initial=1e-300))
-        move[free] = axes @ (axes.T @ pull[free] / steep)
-        beyond = free & ((move < least) | (move > most))
-        if not beyond.any():
-            break
-        move[beyond] = np.clip(move, least, most)[beyond]
-        free &= ~beyond
-    return move
-
-
 def _uphill(
     at: Numbers, gradient: Numbers, hessian: Numbers, low: Numbers, high: Numbers
 ) -> tuple[Numbers, npt.NDArray[np.bool_]]:
-    """Return Newton's step and the parameters free to take it: not those it drives into a wall."""
+    """Return Newton's step, as far as the first wall, and the parameters free to take it.
+
+    Where the likelihood is not concave the step follows the absolute curvature, so it always
+    leads uphill. To slide along a wall would leave a ridge that parameters climb together; one
+    that the step drives into a wall is held, and the step is found anew without it.
+    """
     free = ~((at <= low) & (gradient < 0) | (at >= high) & (gradient > 0))
     while True:
         curvature, axes = np.linalg.eigh(-hessian[np.ix_(free, free)])
@@ -109,8 +84,11 @@ def _uphill(
         move[free] = axes @ (axes.T @ gradient[free] / steep)
         blocked = (at <= low) & (move < 0) | (at >= high) & (move > 0)
         if not blocked.any():
-            return move, free
+            break
         free &= ~blocked
+    size = np.maximum(np.abs(move), 1e-300)
+    room = np.where(move > 0, high - at, at - low) / size
+    return move * min(1, 2 / size.max(), room[free].min(initial=1)), free
 
 
 def _describe(
@@ -141,7 +119,10 @@ def best(
     box: Mapping[str, tuple[float, float]],
     model: str,
 ) -> Fit:
-    """Climb from the first start, and where that top is at an edge or flat from the others too."""
+    """Climb from the first start, and where that top is at an edge or flat from the others too.
+
+    With half as much error as value in a parameter there may be another top, and a higher one.
+    """
     fit = maximise(objective, starts[0], box, model)
     if any(not error < 0.5 * fit.values[name] for name, error in fit.standard_errors.items()):
         others = [maximise(objective, start, box, model) for start in starts[1:]]

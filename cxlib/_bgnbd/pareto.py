@@ -54,9 +54,12 @@ def prepare(frequency: Numbers, recency: Numbers, age: Numbers) -> Fitter:
         repeats = float(n @ frequency)
         rate = max(repeats, 1) / float(n @ age)
         usual = {"r": 1.0, "alpha": 1 / (rate * unit), "s": 0.5, "beta": 1.0}
-        starts = [usual, *(usual | {"s": s, "beta": beta} for s, beta in _OTHER_STARTS)]
+        starts: list[Mapping[str, float]] = [
+            usual,
+            *(usual | {"s": s, "beta": beta} for s, beta in _OTHER_STARTS),
+        ]
         if start:
-            starts.insert(0, {name: start[name] / units[name] for name in BOX})
+            starts = [{name: start[name] / units[name] for name in BOX}]
         found = best(histories.objective(n), starts, BOX, "Pareto/NBD")
         return in_units(found, units, -repeats * math.log(unit))
 
