@@ -344,13 +344,17 @@ def test_any_few_orders_end_in_one_clear_error_or_in_finite_values(
         with pytest.raises(cx.CxError, match=says):
             cx.fit_ltv(frame, as_of="2022-03-10")
         return
-    fit = cx.fit_ltv(frame, as_of="2022-03-10")
-    customers = by_customer(fit)
-    numbers = customers.to_numpy(float)
+    fit = cx.fit_ltv(frame, as_of="2022-03-10", n_boot=40)
+    customers = fit.customers().to_pandas().set_index("customer_id")
     assert fit.status == "too little data"
-    assert np.isfinite(numbers).all()
-    assert (numbers >= 0).all()
-    assert customers["p_alive"].between(0, 1).all()
+    for answer in (customers, fit.total(), fit.new_customer(), fit.grid()):
+        numbers = answer.to_numpy(float)
+        assert np.isfinite(numbers).all()
+        assert (numbers >= 0).all()
+    for name in ("p_alive", "expected_orders", "ltv"):
+        assert (customers[f"{name}_low"] <= customers[name]).all()
+        assert (customers[name] <= customers[f"{name}_high"]).all()
+    assert customers["p_alive_high"].le(1).all()
 
 
 def test_a_cleaned_table_and_a_table_of_another_engine_give_the_same(

@@ -316,11 +316,11 @@ def test_futures_have_the_mean_that_the_model_expects(fit: LtvFit) -> None:
             for _ in range(400)
         ]
     )
-    level, slope = spend_line(fit._spend, fit.base.frequency)
-    orders = (fit.ahead.p_alive(fit._values) * fit.ahead.if_alive(fit._values)[1])[fit.base.history]
-    expected = ((level + slope * fit.base.spend) * orders).sum()
+    expected = futures._expected(fit.ahead, fit.base, rows, fit._values, fit._spend)
+    customers = fit.base.n @ expected
+    assert customers == pytest.approx(fit.total(intervals=False)["ltv"][0] / fit.margin, rel=1e-4)
     sums = drawn.sum(axis=1)
-    assert abs(sums.mean() - expected) < 4 * sums.std() / math.sqrt(400)
+    assert abs(sums.mean() - expected.sum()) < 4 * sums.std() / math.sqrt(400)
 
 
 def test_futures_spread_as_a_simulation_order_by_order_does() -> None:
@@ -362,13 +362,13 @@ def fit_base(rows: pd.DataFrame) -> Any:
 def test_a_sample_of_a_large_base_tells_its_chance(
     fit: LtvFit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # half of the customers drawn and blown up: the spread around the refits' totals is the same
+    # half of the customers drawn and blown up: futures spread as those of all of them
+    monkeypatch.setattr(futures, "MOST_DRAWS", 400)
     refits = answers._refitted(fit)[:, 2].sum(axis=1) / fit.margin
-    flat = np.full_like(refits, refits.mean())
-    whole = futures.realised(fit.ahead, fit.base, fit.replicates, flat, 1)
+    whole = futures.realised(fit.ahead, fit.base, fit.replicates, refits, 1)
     monkeypatch.setattr(futures, "MOST_CUSTOMERS", 750)
-    part = futures.realised(fit.ahead, fit.base, fit.replicates, flat, 1)
-    assert len(whole) == len(part) == 1000
+    part = futures.realised(fit.ahead, fit.base, fit.replicates, refits, 1)
+    assert len(whole) == len(part) == 400
     assert part.std() == pytest.approx(whole.std(), rel=0.15)
     assert part.mean() == pytest.approx(whole.mean(), rel=0.02)
 
@@ -392,7 +392,7 @@ def shops() -> pd.DataFrame:
     """Shops of 300 customers: intervals, and where the truth lies."""
     rows = []
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr(futures, "MOST_DRAWS", 200)
+    monkeypatch.setattr(futures, "MOST_DRAWS", 120)
     for seed in range(24):
         orders = shop(100 + seed, 300, end="2024-12-30", r=1.2)
         fit = cx.fit_ltv(orders, as_of=AS_OF, seed=seed, n_boot=40)

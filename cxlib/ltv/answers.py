@@ -19,7 +19,6 @@ from cxlib.ltv.replicates import around, bounds, sums, sums_over
 if TYPE_CHECKING:
     from cxlib.ltv.forecasts import LtvFit
 
-NORMAL_975 = 1.959964
 TINY = 1e-300
 MOST_ORDERS, DAY_STEPS = 12, 40
 
@@ -56,17 +55,24 @@ def _in_order(names: list[str]) -> list[str]:
 
 
 def _ltv_bounds(rows: ir.Table, margin: float, spend: ir.Value) -> dict[str, ir.Value]:
-    """Put together the intervals of discounted orders and of spend, in logs, as independent."""
-    own = rows["monetary_value"]
-    variance = rows["level_variance"] + own * (
-        2 * rows["covariance"] + own * rows["slope_variance"]
-    )
-    half = NORMAL_975 * ibis.greatest(variance, 0.0).sqrt() / spend
-    down, up = ((rows[name] ** 2 + half**2).sqrt() - rows[name] for name in ("down", "up"))
-    return {
-        "ltv_low": margin * spend * rows["discounted_orders_low"] * (-down).exp(),
-        "ltv_high": margin * spend * rows["discounted_orders_high"] * up.exp(),
-    }
+    """Put together the intervals of discounted orders and of spend, in logs, as independent.
+
+    Spend is a line in the customer's own mean; its log varies as those of the line's level and
+    slope do, each in proportion to its part of the sum.
+    """
+    level = rows["level"] / spend
+    slope = 1 - level
+    found = {}
+    for end, away in (("low", "down"), ("high", "up")):
+        first, second = level * rows[f"level_{away}"], slope * rows[f"slope_{away}"]
+        squared = first**2 + 2 * rows["alike"] * first * second + second**2
+        orders = rows[f"orders_{away}"]
+        more = (orders**2 + ibis.greatest(squared, 0.0)).sqrt() - orders
+        sign = 1 if end == "high" else -1
+        found[f"ltv_{end}"] = (
+            margin * spend * rows[f"discounted_orders_{end}"] * (sign * more).exp()
+        )
+    return found
 
 
 def _by_history(fit: LtvFit, intervals: bool) -> pd.DataFrame:
@@ -82,16 +88,34 @@ def _by_history(fit: LtvFit, intervals: bool) -> pd.DataFrame:
     for name, (low, high) in bounds(ahead, fit.replicates, points).items():
         table[f"{name}_low"], table[f"{name}_high"] = low, high
     ends = table[["discounted_orders_low", "discounted_orders_high"]].to_numpy()
-    away = np.abs(np.log(np.maximum(ends, TINY)) - np.log(np.maximum(discounted, TINY))[:, None])
-    table["down"], table["up"] = away.T
-    frequency, place = np.unique(ahead.histories[0], return_inverse=True)
-    lines = [np.stack(spend_line(spend, frequency)) for _, spend in fit.replicates.pairs()]
-    level, slope = np.moveaxis(np.array(lines), 1, 0)
-    off = (level - level.mean(axis=0)), (slope - slope.mean(axis=0))
-    table["level_variance"] = (off[0] ** 2).mean(axis=0)[place]
-    table["covariance"] = (off[0] * off[1]).mean(axis=0)[place]
-    table["slope_variance"] = (off[1] ** 2).mean(axis=0)[place]
-    return table
+    table["orders_down"], table["orders_up"] = np.abs(_log(ends) - _log(discounted)[:, None]).T
+    return table.merge(_spend_bounds(fit, np.unique(ahead.histories[0])), on="frequency")
+
+
+def _spend_bounds(fit: LtvFit, frequency: Numbers) -> pd.DataFrame:
+    """Return for each frequency how far level and slope of expected spend may be off, in logs."""
+    point = np.stack(spend_line(fit._spend, frequency))
+    refits = _log(np.array([spend_line(spend, frequency) for _, spend in fit.replicates.pairs()]))
+    low, high = around(_log(point), refits)
+    (level_down, slope_down), (level_up, slope_up) = _log(point) - low, high - _log(point)
+    one, other = np.moveaxis(refits - refits.mean(axis=0), 1, 0)
+    scale = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
+    return pd.DataFrame(
+        {
+            "frequency": frequency.astype("int64"),
+            "level": point[0],
+            "level_down": level_down,
+            "level_up": level_up,
+            "slope_down": slope_down,
+            "slope_up": slope_up,
+            "alike": (one * other).sum(axis=0) / np.maximum(scale, TINY),
+        }
+    )
+
+
+def _log(values: Numbers) -> Numbers:
+    logs: Numbers = np.log(np.maximum(values, TINY))
+    return logs
 
 
 def _points(fit: LtvFit) -> Numbers:

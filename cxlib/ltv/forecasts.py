@@ -106,9 +106,8 @@ class LtvFit:
         -----
         Intervals are of the expectation: they tell how far the parameters are known, not what
         one customer may do. Those of p_alive and expected_orders are percentiles over the
-        refits, exact for each history. That of ltv puts together, as independent and on the
-        log scale, the percentile interval of discounted orders and the standard error of
-        expected spend over the refits.
+        refits, exact for each history. That of ltv puts together the percentile intervals of
+        discounted orders and of expected spend, as independent and on the log scale.
         """
         return customers(self, intervals)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cxlib.ltv.ahead import Ahead, spend_line
@@ -18,10 +20,10 @@ def realised(
 ) -> Numbers:
     """Return futures of the base's value, before margin, some for each refit.
 
-    ``totals`` is what each refit expects of the base. To it comes the chance of individual
-    futures: orders as the model draws them, and spend as Gamma-Gamma does, around a level that
-    is drawn from what the customer's past says of it. Of a base above ``MOST_CUSTOMERS`` so
-    many are drawn, and their chance is blown up by the root of what they stand for.
+    Orders are drawn as the model says, and spend as Gamma-Gamma does, around a level that is
+    drawn from what the customer's past says of it. Of a base above ``MOST_CUSTOMERS`` so many
+    are drawn: what they bring more or less than expected, blown up by the root of how many they
+    stand for, is added to the base's expectation, of which ``totals`` holds that of each refit.
     """
     rng = np.random.default_rng([seed, 1])
     n_customers = int(base.n.sum())
@@ -29,17 +31,31 @@ def realised(
     times = MOST_DRAWN // (n_drawn * len(totals))
     times = max(1, min(times, MOST_DRAWS // len(totals)))
     everybody = np.arange(len(base.n)).repeat(base.n.astype(int))
-    rows, futures = everybody, []
+    futures = []
     for (values, spend), total in zip(replicates.pairs(), totals, strict=True):
-        level, slope = spend_line(spend, base.frequency)
-        orders = ahead.p_alive(values) * ahead.if_alive_nearly(values)[1, ahead.pair]
-        expected = (level + slope * base.spend) * orders[base.history]
         for _ in range(times):
-            if n_drawn < n_customers:
-                rows = everybody[rng.integers(n_customers, size=n_drawn)]
-            chance = (_drawn(ahead, base, rows, values, spend, rng) - expected[rows]).sum()
+            if n_drawn == n_customers:
+                futures.append(_drawn(ahead, base, everybody, values, spend, rng).sum())
+                continue
+            rows = everybody[rng.integers(n_customers, size=n_drawn)]
+            chance = _drawn(ahead, base, rows, values, spend, rng).sum()
+            chance -= _expected(ahead, base, rows, values, spend).sum()
             futures.append(total + chance * np.sqrt(n_customers / n_drawn))
     return np.array(futures)
+
+
+def _expected(
+    ahead: Ahead,
+    base: Base,
+    rows: np.ndarray,
+    values: dict[str, float],
+    spend: dict[str, float],
+) -> Numbers:
+    """Return what each customer of ``rows`` is expected to spend, discounted."""
+    part = replace(ahead, histories=base.histories[:, base.history[rows]])
+    level, slope = spend_line(spend, base.frequency[rows])
+    orders = part.p_alive(values) * part.if_alive_nearly(values)[1, part.pair]
+    return (level + slope * base.spend[rows]) * orders
 
 
 def _drawn(

@@ -13,7 +13,14 @@ from cxlib.sources import Source, load
 from cxlib.tables import NO_GROUP, ORDERS, group_label, midnight_after
 
 HISTORY = ["frequency", "recency", "T"]
-ANSWER = ("customer_id", "n_orders", "days_since_last", "p_alive", "expected_orders", "ltv")
+ANSWER = {
+    *("customer_id", "n_orders", "days_since_last", "expected_spend", "n_customers"),
+    *(
+        f"{name}{end}"
+        for name in ("p_alive", "expected_alive", "expected_orders", "ltv", "ltv_per_customer")
+        for end in ("", "_low", "_high")
+    ),
+}
 """Columns of answers, whose names `by` must not have."""
 
 
