@@ -38,7 +38,7 @@ from cxlib._bgnbd.newton import (
 from cxlib._bgnbd.tail import Tail, tail
 
 BOX = {"r": (-10, 5), "alpha": (-12, 12), "s": (-10, 5), "beta": (-12, 12)}
-_AT_ONCE = 500
+_AT_ONCE = 300
 _OTHER_STARTS = ((0.01, 1.0), (0.02, 0.0001), (30.0, 60.0))
 
 Pairs = tuple[Numbers, Numbers]
