@@ -98,6 +98,7 @@ SEGMENTS = pd.DataFrame(
     {"country": ["DE", "GB"], "n_customers": [120, 80], "ltv_per_customer": [31.0, 44.0],
      "ltv_per_customer_low": [28.0, 39.0], "ltv_per_customer_high": [34.0, 50.0]}
 )  # fmt: skip
+SPREAD = SEGMENTS.assign(ltv_p10=[4.0, 6.0], ltv_median=[20.0, 30.0], ltv_p90=[70.0, 1100.0])
 
 FIGURES = {
     "losses": lambda **kw: cx.plot.losses(LOSSES, **kw),
@@ -116,6 +117,7 @@ FIGURES = {
     "weekly": lambda **kw: cx.plot.ltv_tracking(TRACKING, cumulative=False, **kw),
     "calibration": lambda **kw: cx.plot.ltv_calibration(CALIBRATION, **kw),
     "segments": lambda **kw: cx.plot.ltv_segments(SEGMENTS, **kw),
+    "spread": lambda **kw: cx.plot.ltv_segments(SPREAD, **kw),
 }
 
 
@@ -145,13 +147,128 @@ def test_is_readable_in_grey(drawn: Axes) -> None:
     assert (grey > 240).mean() > 0.3, "no light ground to read it on"
 
 
-def test_ipython_shows_the_alt_text() -> None:
-    from IPython.core.formatters import DisplayFormatter
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What figures give to Jupyter: data, and metadata if any."""
+    found: list[tuple] = []
+    monkeypatch.setattr("IPython.display.publish_display_data", lambda *given: found.append(given))
+    return found
 
-    ax = FIGURES["ltv"]()
-    shown, metadata = DisplayFormatter().format(ax.figure)
-    assert "image/png" in shown
+
+def test_jupyter_gets_the_alt_text_and_the_reading_under_the_picture(
+    published: list[tuple],
+) -> None:
+    FIGURES["ltv"]().figure._ipython_display_()
+    (data, metadata), (below,) = published
+    assert data["image/png"].startswith(b"\x89PNG")
     assert metadata["image/png"]["alt"].startswith("Share of expected future value")
+    assert below["text/html"].startswith("<p>The best tenth of customers holds 18%")
+
+
+def test_a_figure_without_a_reading_is_its_picture_alone(published: list[tuple]) -> None:
+    FIGURES["funnel"]().figure._ipython_display_()
+    assert len(published) == 1
+
+
+def test_the_words_of_a_segment_are_no_markup(published: list[tuple]) -> None:
+    cx.plot.ltv_segments(SEGMENTS.assign(country=["<b>D", "<b>G"])).figure._ipython_display_()
+    assert "A customer of &lt;b&gt;G" in published[1][0]["text/html"]
+
+
+# Each picture of lifetime value tells its reading in one sentence, of the numbers it was given
+
+
+def test_the_reading_of_shares_adds_tenths_up() -> None:
+    assert cx.plot.ltv(DECILES).figure.reading == (
+        "The best tenth of customers holds 18% of the value to come, the best three tenths 49%, "
+        "the last five 27%."
+    )
+    assert cx.plot.ltv(DECILES.head(1)).figure.reading == (
+        "The first of 1 groups of customers holds 18% of the value to come."
+    )
+
+
+def test_the_reading_of_a_grid_compares_rare_and_frequent_customers_in_silence() -> None:
+    assert FIGURES["alive"]().figure.reading == (
+        "After 90 days without an order a customer with 8 orders is still there with a chance of 29%, "
+        "one with 2 orders with a chance of 62%."
+    ), "1 / (1 + n d / 300): .29 and .62 at 90 days, .38 and .71 at 60, .24 and .56 at 120"
+    assert FIGURES["orders to come"]().figure.reading == (
+        "On the day of an order a customer with 8 orders so far is expected to place 8.0 more in the "
+        "horizon and one with 2 orders 2.0; after 360 days of silence it is 1.6 and 0.40."
+    )
+    once = GRID[GRID["n_orders"] == 1].assign(p_alive=1e-9, expected_orders=1e-9)
+    assert "with 1 order is still there with a chance of under 0.1%" in (
+        cx.plot.ltv_grid(once).figure.reading
+    )
+    assert "under 0.01" in cx.plot.ltv_grid(once, value="expected_orders").figure.reading
+
+
+def test_the_reading_of_the_tracking_curve_counts_after_the_split() -> None:
+    assert FIGURES["tracking"]().figure.reading == (
+        "After the split 13 repeat orders came and 12 were foretold: the forecast is 4.6% too low."
+    ), "31 - 18 and 30.2 - 17.8"
+    assert cx.plot.ltv_tracking(TRACKING).figure.reading == (
+        "In the weeks shown 31 repeat orders came and 30 were foretold: the forecast is 2.6% too low."
+    )
+    assert cx.plot.ltv_tracking(TRACKING, split="2030-01-01").figure.reading.startswith("In the")
+    none = TRACKING.assign(cumulative_actual=0)
+    assert cx.plot.ltv_tracking(none).figure.reading.endswith("came and 30 were foretold.")
+
+
+def test_the_reading_by_week_holds_the_weeks_against_the_chance_of_poisson_counts() -> None:
+    rng = np.random.default_rng(1)
+    expected = rng.uniform(30, 60, 4000)
+    weeks = pd.DataFrame(
+        {"week_ending": pd.date_range("1990-01-07", periods=4000, freq="W"),
+         "actual": rng.poisson(expected), "expected": expected}
+    )  # fmt: skip
+    words = cx.plot.ltv_tracking(weeks, cumulative=False).figure.reading
+    off, chance = (
+        float(words.split(before)[1].split()[0].rstrip(";")) for before in ("is ", "make it ")
+    )
+    assert off == pytest.approx(chance, rel=0.03)
+    assert FIGURES["weekly"]().figure.reading.endswith(
+        "the furthest is the week ending 21 January 2024, with 6 orders against 5 foretold."
+    )
+
+
+def test_the_reading_of_calibration_names_the_group_furthest_off() -> None:
+    assert FIGURES["calibration"]().figure.reading == (
+        "Furthest off are the 2 customers with 2+ repeat orders, who ordered 2.10 times each where "
+        "1.90 were foretold; over all customers it is 0.28 and 0.29."
+    )
+    tenths = CALIBRATION.rename(columns={"frequency": "decile"}).assign(decile=[1, 2, 3])
+    assert "the 2 customers of tenth 3," in cx.plot.ltv_calibration(tenths).figure.reading
+
+
+def test_the_reading_of_segments_names_the_first_the_last_and_the_spread() -> None:
+    assert FIGURES["spread"]().figure.reading == (
+        "A customer of GB is worth 44.0 (39.0 to 50.0), the most, and one of DE 31.0 (28.0 to 34.0), the "
+        "least; of the customers of DE half are worth less than 20.0, and the middle eight in ten from "
+        "4.0 to 70.0."
+    )
+
+
+def test_segments_are_drawn_with_their_interval_and_their_spread() -> None:
+    ax = FIGURES["spread"]()
+    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches] == [
+        (4, 70),
+        (6, 1100),
+    ]
+    (interval,) = ax.collections
+    assert [line[:, 0].tolist() for line in interval.get_segments()] == [[28, 34], [39, 50]]
+    assert not FIGURES["segments"]().patches
+
+
+def test_of_many_segments_the_largest_are_drawn() -> None:
+    many = pd.concat([SEGMENTS.head(1)] * 30, ignore_index=True)
+    many = many.assign(country=[f"c{k}" for k in range(30)], n_customers=range(1, 31))
+    ax = cx.plot.ltv_segments(many)
+    assert ax.get_title("left").endswith("(20 largest of 30)")
+    assert {label.get_text() for label in ax.get_yticklabels()} == {
+        f"c{k} ({k + 1})" for k in range(10, 30)
+    }
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -215,6 +332,6 @@ def test_every_figure_shows_in_jupyter_not_only_the_first() -> None:
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(book, kernel_name="python3", timeout=60).execute()
     for cell in book.cells[1:]:
-        assert [output.metadata["image/png"].alt[:14] for output in cell.outputs] == [
-            "Share of expec"
-        ]
+        picture, reading = cell.outputs
+        assert picture.metadata["image/png"].alt.startswith("Share of expec")
+        assert reading.data["text/plain"].startswith("The first of 2 groups")

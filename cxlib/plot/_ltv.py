@@ -1,13 +1,16 @@
-"""Where the future value sits."""
+"""Where the future value sits: in which customers, and in which segments."""
 
 from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from cxlib._checks import check_columns
-from cxlib.plot._style import ACCENT, INK, axes, finish, percent, styled
+from cxlib.plot._style import ACCENT, INK, SOFT, axes, compact, finish, percent, styled
+
+MOST_SEGMENTS = 20
+SPREAD = ["ltv_p10", "ltv_median", "ltv_p90"]
 
 
 @styled
@@ -49,11 +52,124 @@ def ltv(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(0, 1.08)
     ax.yaxis.set_major_formatter(PercentFormatter(1, 0))
     ax.grid(axis="x", visible=False)
-    alt = f"Share of expected future value by tenth of customers; the best tenth holds {percent(table['ltv_share'].iloc[0])}."
+    best = percent(table["ltv_share"].iloc[0])
     return finish(
         ax,
         "Where the future value sits",
         "tenth of customers, the most valuable first",
         "share of the expected value",
-        alt,
+        f"Share of expected future value by tenth of customers; the best tenth holds {best}.",
+        _share_reading(table["ltv_share"], best),
     )
+
+
+def _share_reading(shares: pd.Series, best: str) -> str:
+    if len(shares) < 10:  # fewer customers than tenths
+        return f"The first of {len(shares)} groups of customers holds {best} of the value to come."
+    return (
+        f"The best tenth of customers holds {best} of the value to come, the best three tenths "
+        f"{percent(shares.iloc[:3].sum())}, the last five {percent(shares.iloc[5:].sum())}."
+    )
+
+
+@styled
+def ltv_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw what the customers of each segment are worth: their mean with its interval, their spread.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``segments()`` of a fit: the segment first, ``n_customers``, ``ltv_per_customer``,
+        ``ltv_per_customer_low``, ``ltv_per_customer_high``; with ``ltv_p10``, ``ltv_median`` and
+        ``ltv_p90`` also how far customers of a segment lie apart. The 20 segments with the most
+        customers are drawn.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import cxlib as cx, pandas as pd
+    >>> table = pd.DataFrame({"country": ["DE"], "n_customers": [120], "ltv_per_customer": [31.0],
+    ...     "ltv_per_customer_low": [28.0], "ltv_per_customer_high": [34.0]})
+    >>> ax = cx.plot.ltv_segments(table)
+    >>> ax.figure.reading
+    'A customer of DE is worth 31.0 (28.0 to 34.0).'
+    """
+    value = "ltv_per_customer"
+    check_columns(
+        "ltv segments", list(table.columns), ["n_customers", value, f"{value}_low", f"{value}_high"]
+    )
+    group = str(table.columns[0])
+    shown = table.nlargest(MOST_SEGMENTS, "n_customers").sort_values(value, ignore_index=True)
+    ax = axes(ax, 8, 1.9 + 0.45 * len(shown))
+    if set(SPREAD) <= set(table.columns):
+        _draw_spread(ax, shown)
+    spread = [shown[value] - shown[f"{value}_low"], shown[f"{value}_high"] - shown[value]]
+    ax.errorbar(
+        shown[value], range(len(shown)), xerr=[side.clip(lower=0) for side in spread], fmt="o",
+        color=INK, ms=6, elinewidth=2, capsize=4, label="mean of its customers, 95 % interval",
+    )  # fmt: skip
+    labels = [f"{name} ({n:,})" for name, n in zip(shown[group], shown["n_customers"], strict=True)]
+    ax.set_yticks(range(len(shown)), labels)
+    ax.set_ylim(-0.6, len(shown) - 0.4)
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter(FuncFormatter(compact))
+    ax.grid(axis="y", visible=False)
+    ax.legend(
+        frameon=False,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.75 / (0.45 * len(shown) + 1)),
+        ncols=3,
+    )
+    title = "What a customer of each segment is worth"
+    if len(shown) < len(table):
+        title += f" ({len(shown)} largest of {len(table):,})"
+    words = "expected value per customer in the horizon, in the currency"
+    alt = (
+        f"Expected value per customer by {group.replace('_', ' ')}, with 95 % intervals; the highest is "
+        f"{shown[group].iloc[-1]} at {compact(shown[value].iloc[-1])}."
+    )
+    return finish(ax, title, words, "", alt, _segments_reading(shown, group))
+
+
+def _draw_spread(ax: Axes, shown: pd.DataFrame) -> None:
+    low, middle, high = (shown[name] for name in SPREAD)
+    at = range(len(shown))
+    ax.barh(
+        at,
+        high - low,
+        left=low,
+        height=0.5,
+        color=SOFT,
+        label="the middle eight in ten (white: the median)",
+    )
+    ax.plot(middle, at, "|", color="white", ms=13, mew=2.5)
+
+
+def _money(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) < 1000 else compact(value)
+
+
+def _segments_reading(shown: pd.DataFrame, group: str) -> str:
+    """Name the first and the last of segments in rising order, and the spread in the largest."""
+
+    def told(row: pd.Series) -> str:
+        value, *ends = (_money(row[f"ltv_per_customer{end}"]) for end in ("", "_low", "_high"))
+        return f"{value} ({' to '.join(ends)})"
+
+    best, least = shown.iloc[-1], shown.iloc[0]
+    words = f"A customer of {best[group]} is worth {told(best)}"
+    if len(shown) > 1:
+        words = f"{words}, the most, and one of {least[group]} {told(least)}, the least"
+    if set(SPREAD) <= set(shown.columns):
+        most = shown.iloc[int(shown["n_customers"].to_numpy().argmax())]
+        low, middle, high = (_money(most[name]) for name in SPREAD)
+        words += (
+            f"; of the customers of {most[group]} half are worth less than {middle}, and the middle "
+            f"eight in ten from {low} to {high}"
+        )
+    return f"{words}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 import matplotlib.dates as mdates
 import pandas as pd
@@ -14,7 +15,7 @@ from cxlib._checks import check_choice, check_columns
 from cxlib.plot._style import ACCENT, GREY, INK, axes, compact, date_axis, finish, percent, styled
 
 VALUES = {
-    "p_alive": "chance to buy again",
+    "p_alive": "chance that the customer has not left",
     "expected_orders": "orders expected in the horizon",
 }
 
@@ -54,14 +55,52 @@ def ltv_grid(table: pd.DataFrame, *, value: str = "p_alive", ax: Axes | None = N
     ax.tick_params(axis="both", length=0)
     ax.tick_params(axis="y", rotation=0)
     ax.grid(False)
-    corner = float(cells.to_numpy()[-1, -1])
-    told = percent(corner) if value == "p_alive" else compact(corner)
+    every = max(1, round(len(cells.columns) / 9))
+    ax.set_xticks(
+        [place + 0.5 for place in range(0, len(cells.columns), every)],
+        [f"{day:,}" for day in cells.columns[::every]],
+        rotation=0,
+    )
     alt = (
-        f"Heat map of the {VALUES[value]} by orders so far and days since the last; with "
-        f"{cells.index[-1]} orders and {cells.columns[-1]} days of silence it is {told}."
+        f"Heat map of the {VALUES[value]} by orders so far (up to {cells.index[-1]}) and days since "
+        f"the last (up to {cells.columns[-1]:,}), from {_told(value, cells.to_numpy().min())} to "
+        f"{_told(value, cells.to_numpy().max())}."
     )
     title = f"{VALUES[value].capitalize()}, by a customer's history"
-    return finish(ax, title, "days since the last order", "orders so far", alt)
+    reading = _grid_reading(cells, value)
+    return finish(ax, title, "days since the last order", "orders so far", alt, reading)
+
+
+def _told(value: str, number: float) -> str:
+    if value == "p_alive":
+        return percent(number) if number >= 0.001 else "under 0.1%"
+    if number < 0.01:
+        return "under 0.01"
+    return f"{number:,.1f}" if number >= 1 else f"{number:.2f}"
+
+
+def _grid_reading(cells: pd.DataFrame, value: str) -> str:
+    """Compare the most frequent customers with those of two orders, where they part the most."""
+    few, many = cells.index[min(1, len(cells) - 1)], cells.index[-1]
+    ahead = cells.loc[few] - cells.loc[many]
+    day = ahead.idxmax() if ahead.max() > 0.01 else cells.columns[-1]
+    one, other = (
+        (
+            f"{n} order" if n == 1 else f"{n} orders",
+            *(_told(value, cells.loc[n, d]) for d in (0, day)),
+        )
+        for n in (many, few)
+    )
+    if value == "p_alive":
+        return (
+            f"After {day:,} days without an order a customer with {one[0]} is still there with a "
+            f"chance of {one[2]}, one with {other[0]} with a chance of {other[2]}."
+        )
+    return (
+        f"On the day of an order a customer with {one[0]} so far is expected to place {one[1]} more in "
+        f"the horizon and one with {other[0]} {other[1]}; after {day:,} days of silence it is {one[2]} "
+        f"and {other[2]}."
+    )
 
 
 @styled
@@ -124,7 +163,41 @@ def ltv_tracking(
         f"came and {compact(expected.iloc[-1])} were expected{' in all' if cumulative else ''}."
     )
     words = "repeat orders so far" if cumulative else "repeat orders in the week"
-    return finish(ax, "Orders as they came and as foretold", "week ending", words, alt)
+    title = f"Orders as they came and as foretold, {'added up' if cumulative else 'week by week'}"
+    reading = (_so_far if cumulative else _by_week)(table, split)
+    return finish(ax, title, "week ending", words, alt, reading)
+
+
+def _unseen(table: pd.DataFrame, split: str | dt.date | None) -> tuple[pd.DataFrame, str]:
+    """Return the weeks after the split, or all where there are none, and how to speak of them."""
+    if split is not None and (after := table["week_ending"] > pd.Timestamp(split)).any():
+        return table[after], "after the split"
+    return table, "in the weeks shown"
+
+
+def _so_far(table: pd.DataFrame, split: str | dt.date | None) -> str:
+    weeks, when = _unseen(table, split)
+    before = table[table["week_ending"] < weeks["week_ending"].iloc[0]].tail(1)
+    columns = ["cumulative_actual", "cumulative_expected"]
+    actual, expected = weeks[columns].iloc[-1] - before[columns].sum()
+    told = f"{when.capitalize()} {actual:,.0f} repeat orders came and {expected:,.0f} were foretold"
+    if not actual:
+        return f"{told}."
+    error = expected / actual - 1
+    return f"{told}: the forecast is {abs(error):.1%} too {'high' if error > 0 else 'low'}."
+
+
+def _by_week(table: pd.DataFrame, split: str | dt.date | None) -> str:
+    """Hold the weeks against chance: the mean distance of a Poisson count is sqrt(2 m / pi)."""
+    weeks, when = _unseen(table, split)
+    off = (weeks["actual"] - weeks["expected"]).abs()
+    chance = (2 * weeks["expected"] / math.pi).pow(0.5).mean()
+    far = weeks.iloc[int(off.to_numpy().argmax())]
+    return (
+        f"A week {when} is {off.mean():.1f} orders off in the mean, where chance alone would make it "
+        f"{chance:.1f}; the furthest is the week ending {far['week_ending']:%-d %B %Y}, with "
+        f"{far['actual']:,.0f} orders against {far['expected']:,.0f} foretold."
+    )
 
 
 @styled
@@ -161,10 +234,10 @@ def ltv_calibration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.legend(frameon=False)
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_locator(MaxNLocator(6))
-    gap = (table["actual_mean"] - table["expected_mean"]).abs().max()
+    gap = (table["actual_mean"] - table["expected_mean"]).abs()
     alt = (
         f"Orders per customer in the holdout by {group.replace('_', ' ')}, actual and expected; "
-        f"the largest gap is {gap:.2f} orders."
+        f"the largest gap is {gap.max():.2f} orders."
     )
     words = {
         "frequency": "repeat orders before the split",
@@ -176,60 +249,24 @@ def ltv_calibration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         words.get(group, group.replace("_", " ")),
         "orders per customer in the holdout",
         alt,
+        _calibration_reading(
+            table, group, table.astype({group: "str"}).iloc[int(gap.to_numpy().argmax())]
+        ),
     )
 
 
-@styled
-def ltv_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the expected value of a customer in each segment, with intervals.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        ``segments()`` of a fit: the segment first, ``n_customers``, ``ltv_per_customer``,
-        ``ltv_per_customer_low``, ``ltv_per_customer_high``.
-    ax : Axes, optional
-        Where to draw; a new figure otherwise.
-
-    Returns
-    -------
-    Axes
-
-    Examples
-    --------
-    >>> import cxlib as cx, pandas as pd
-    >>> table = pd.DataFrame({"country": ["DE"], "n_customers": [120], "ltv_per_customer": [31.0],
-    ...     "ltv_per_customer_low": [28.0], "ltv_per_customer_high": [34.0]})
-    >>> cx.plot.ltv_segments(table).get_xlabel()
-    'expected value per customer in the horizon, in the currency'
-    """
-    value = "ltv_per_customer"
-    check_columns(
-        "ltv segments", list(table.columns), ["n_customers", value, f"{value}_low", f"{value}_high"]
+def _calibration_reading(table: pd.DataFrame, group: str, far: pd.Series) -> str:
+    kind = {
+        "frequency": f"with {far[group]} repeat order{'' if far[group] == '1' else 's'}",
+        "decile": f"of tenth {far[group]}",
+    }.get(group, f"of {far[group]}")
+    customers = f"{far['n']:,.0f} customer{'' if far['n'] == 1 else 's'} {kind}"
+    n = table["n"].to_numpy(float)
+    came, foretold = (
+        n @ table[name].to_numpy(float) / n.sum() for name in ("actual_mean", "expected_mean")
     )
-    group = str(table.columns[0])
-    shown = table.sort_values(value, ignore_index=True)
-    ax = axes(ax, 8, 1.5 + 0.45 * len(shown))
-    spread = [shown[value] - shown[f"{value}_low"], shown[f"{value}_high"] - shown[value]]
-    ax.errorbar(
-        shown[value], range(len(shown)), xerr=[side.clip(lower=0) for side in spread],
-        fmt="o", color=ACCENT, ms=7, elinewidth=2.2, capsize=4,
-    )  # fmt: skip
-    labels = [f"{name} ({n:,})" for name, n in zip(shown[group], shown["n_customers"], strict=True)]
-    ax.set_yticks(range(len(shown)), labels)
-    ax.set_ylim(-0.6, len(shown) - 0.4)
-    ax.set_xlim(left=0)
-    ax.xaxis.set_major_formatter(FuncFormatter(compact))
-    ax.grid(axis="y", visible=False)
-    best = shown.iloc[-1]
-    alt = (
-        f"Expected value per customer by {group.replace('_', ' ')}, with 95 % intervals; the highest is "
-        f"{best[group]} at {compact(best[value])}."
-    )
-    return finish(
-        ax,
-        "What a customer of each segment is worth (lines: 95 % interval)",
-        "expected value per customer in the horizon, in the currency",
-        "",
-        alt,
+    return (
+        f"Furthest off are the {customers}, who ordered {far['actual_mean']:.2f} times each where "
+        f"{far['expected_mean']:.2f} were foretold; over all customers it is {came:.2f} and "
+        f"{foretold:.2f}."
     )

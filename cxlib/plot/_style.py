@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from functools import wraps
+from html import escape
 from typing import Any, ParamSpec
 
 import matplotlib.dates as mdates
@@ -22,9 +23,18 @@ DASHES = ("-", "--", "-.", ":")
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure whose picture carries its alt text wherever Jupyter shows it."""
+    """A figure whose picture carries its alt text wherever Jupyter shows it, and its reading below."""
 
     alt: str = ""
+    reading: str = ""
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import publish_display_data
+
+        publish_display_data(*self._repr_mimebundle_())
+        if self.reading:
+            html = f"<p>{escape(self.reading)}</p>"
+            publish_display_data({"text/html": html, "text/plain": self.reading})
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         picture = io.BytesIO()
@@ -66,11 +76,11 @@ def axes(ax: Axes | None, width: float, height: float) -> Axes:
     return figure.add_subplot()
 
 
-def finish(ax: Axes, title: str, x: str, y: str, alt: str) -> Axes:
-    """Set the words of a finished picture, its alt text among them."""
+def finish(ax: Axes, title: str, x: str, y: str, alt: str, reading: str = "") -> Axes:
+    """Set the words of a finished picture: among them its alt text, and the sentence that reads it."""
     ax.set(title=title, xlabel=x, ylabel=y)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.figure.alt = alt  # type: ignore[union-attr]
+    ax.figure.alt, ax.figure.reading = alt, reading  # type: ignore[union-attr]
     return ax
 
 
