@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHARE = re.compile(r"(^|_)(rate|share|filled|retention|alive)(_|$)")
-CHANGE = re.compile(r"^lift")
+CHANGE = re.compile(r"^lift|(^|_)total_error$")
 MONEY = re.compile(r"(^|_)(revenue|ltv|spend|amount)(_|$)")
 CHANCE = re.compile(r"^p(_|$)")
 UNKNOWN = "–"
@@ -44,9 +44,9 @@ def show(table: pd.DataFrame, *, rows: int | None = None) -> Shown:
     -------
     Shown
         Displays as a table. Columns are known by their names: ``…_rate`` and ``…_share`` are
-        shares, ``lift…`` relative changes, ``…revenue…`` and ``ltv`` money, ``p_value`` a chance;
-        the two ends of an interval share a column. Other fractions keep four significant
-        digits; a dash stands for what is not known.
+        shares, ``lift…`` and ``…total_error`` relative changes, ``…revenue…`` and ``ltv`` money,
+        ``p_value`` a chance; the two ends of an interval share a column. Other fractions keep
+        four significant digits; a dash stands for what is not known.
 
     Examples
     --------

@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -429,9 +428,3 @@ def test_mixed_currencies_are_an_error_and_one_is_not(orders: pd.DataFrame) -> N
     later = one.assign(currency=one["currency"].where(one["ordered_at"] < "2024-01-01", "USD"))
     for table in (one, later, ibis.memtable(one.assign(currency=None))):
         assert cx.ltv_summary(table, as_of=AS_OF).count().execute() == 800
-
-
-def test_no_warning_is_left_over(fit: LtvFit, tmp_path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", category=RuntimeWarning)
-        fit.total(), fit.grid(), fit.new_customer()

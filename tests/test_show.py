@@ -22,6 +22,7 @@ def shown(**columns: list) -> list[list[str]]:
         ("retention_rate", 0.1234, "12.3%"),
         ("rows_share", 1.0, "100.0%"),
         ("lift", -0.0512, "-5.1%"),
+        ("naive_total_error", 0.5257, "+52.6%"),
         ("net_revenue", 1234567.891, "1,234,567.89"),
         ("p_value", 0.00004, "<0.001"),
         ("p_adjusted", 0.04321, "0.043"),

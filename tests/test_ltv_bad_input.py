@@ -1,0 +1,190 @@
+"""Input that holds no answer: each question of lifetime value ends in one clear error or a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cxlib as cx
+
+AS_OF, SPLIT = "2023-06-30", "2023-04-30"
+MODELS = ["bgnbd", "mbgnbd", "paretonbd"]
+ASKED: dict[str, Callable[..., Any]] = {
+    "fit": lambda orders, as_of=AS_OF: cx.fit_ltv(orders, as_of=as_of),
+    "fit by": lambda orders, as_of=AS_OF: cx.fit_ltv(
+        orders.assign(country="DE"), as_of=as_of, by="country"
+    ),
+    "holdout": lambda orders, as_of=AS_OF: cx.holdout_ltv(orders, split=SPLIT, as_of=as_of),
+    "compare": lambda orders, as_of=AS_OF: cx.compare_ltv(orders, as_of=as_of),
+}
+each_question = pytest.mark.parametrize("ask", ASKED.values(), ids=list(ASKED))
+
+
+def orders_of(*rows: tuple[Any, ...]) -> pd.DataFrame:
+    """Orders from rows of customer, stamp and, if it is not 10, net revenue."""
+    frame = pd.DataFrame(
+        [(who, when, *(more or (10.0,))) for who, when, *more in rows],
+        columns=["customer_id", "ordered_at", "net_revenue"],
+    )
+    stamps = pd.to_datetime(frame["ordered_at"], format="ISO8601")
+    return frame.assign(order_id=[f"o{row}" for row in range(len(frame))], ordered_at=stamps)
+
+
+def finite(fit: cx.ltv.LtvFit) -> bool:
+    """Say whether every answer of a fit is a finite number, refits included."""
+    tables = [fit.total(), fit.new_customer(), fit.grid(), fit.deciles()]
+    tables.append(fit.customers().to_pandas())
+    return all(np.isfinite(table.select_dtypes("number").to_numpy(float)).all() for table in tables)
+
+
+NO_REPEATS = orders_of(*((who, f"2023-01-{day:02d}") for day, who in enumerate("abcdefg", 1)))
+ONE_DAY = orders_of(*((who, f"2023-01-05 {hour}:00") for who in "abc" for hour in (10, 15, 20)))
+ONE_ORDER = orders_of(("ann", "2023-01-05"))
+ONE_LOYAL = orders_of(
+    ("ann", "2023-01-05"), ("ann", "2023-02-01", 30.0), ("ann", "2023-04-11", 20.0)
+)
+REFUNDED = orders_of(("ann", "2023-01-05", -10.0), ("bob", "2023-02-05", -3.0))
+
+
+# Nobody came again
+
+
+@each_question
+@pytest.mark.parametrize(
+    ("orders", "n"), [(NO_REPEATS, 7), (ONE_DAY, 3), (ONE_ORDER, 1)],
+    ids=["no repeat customers", "all orders on one day", "a single order"],
+)  # fmt: skip
+def test_without_a_second_day_there_is_nothing_to_learn(
+    ask: Callable[..., Any], orders: pd.DataFrame, n: int
+) -> None:
+    says = f"none of {n} customers bought on a second day.*give a longer history"
+    with pytest.raises(cx.FitError, match=says):
+        ask(orders)
+
+
+@pytest.mark.parametrize("orders", [NO_REPEATS, ONE_DAY, ONE_ORDER])
+def test_without_a_second_day_a_summary_has_no_repeat_and_no_null(orders: pd.DataFrame) -> None:
+    summary = cx.ltv_summary(orders, as_of=AS_OF).to_pandas()
+    assert len(summary) == orders["customer_id"].nunique()
+    assert (summary[["frequency", "recency", "monetary_value"]] == 0).all(axis=None)
+    assert summary["T"].between(170, 180).all()
+
+
+def test_all_orders_on_the_last_day_have_an_age_of_zero() -> None:
+    summary = cx.ltv_summary(ONE_DAY, as_of="2023-01-05").to_pandas()
+    assert summary["T"].tolist() == [0, 0, 0]
+    with pytest.raises(cx.FitError, match="none of 3 customers bought on a second day"):
+        cx.fit_ltv(ONE_DAY, as_of="2023-01-05")
+
+
+# A single customer
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_single_customer_is_labelled_and_all_answers_are_finite(model: str) -> None:
+    fit = cx.fit_ltv(ONE_LOYAL, as_of=AS_OF, model=model, n_boot=40)
+    assert fit.status == "too little data"
+    assert fit.verdict.startswith("too little data: only 1 of 1 customers came again")
+    assert finite(fit)
+    assert not fit.checks.set_index("check")["passed"]["the fit converged"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_single_customer_can_be_held_out_under_the_same_label(model: str) -> None:
+    held = cx.holdout_ltv(ONE_LOYAL, split=SPLIT, as_of=AS_OF, model=model)
+    assert held.fit.status == "too little data"
+    assert np.isfinite(held.tracking.select_dtypes("number").to_numpy(float)).all()
+    assert "and 0 came;" in held.verdict
+
+
+def test_models_of_a_single_customer_are_compared_under_the_same_label() -> None:
+    compared = cx.compare_ltv(ONE_LOYAL, as_of=AS_OF)
+    assert set(compared.table["status"]) == {"too little data"}
+    assert "but no model converged here: too little data" in compared.verdict
+
+
+# Before the first order, and after it
+
+
+@each_question
+def test_as_of_before_the_first_order_is_one_error(ask: Callable[..., Any]) -> None:
+    early = ONE_LOYAL.assign(ordered_at=ONE_LOYAL["ordered_at"] + pd.DateOffset(years=3))
+    with pytest.raises(
+        cx.DataError, match=rf"as_of={AS_OF} is before the first order \(2026-01-05\)"
+    ):
+        ask(early)
+
+
+def test_a_summary_before_the_first_order_is_the_same_error() -> None:
+    with pytest.raises(cx.DataError, match="as_of=2023-01-04 is before the first order"):
+        cx.ltv_summary(ONE_LOYAL, as_of="2023-01-04")
+
+
+# Refunds
+
+
+@each_question
+def test_refunds_alone_are_no_purchase(ask: Callable[..., Any]) -> None:
+    with pytest.raises(cx.DataError, match=r"no.*purchase by split|no customer has a day with pos"):
+        ask(REFUNDED)
+
+
+def test_a_summary_of_refunds_alone_is_empty() -> None:
+    assert cx.ltv_summary(REFUNDED, as_of=AS_OF).count().execute() == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_refunds_of_customers_who_buy_are_neither_purchases_nor_negative_value(model: str) -> None:
+    bought = cx.simulate.orders(150, start="2023-01-01", as_of=AS_OF, seed=3)
+    back = bought.iloc[::9]
+    later = back["ordered_at"] + pd.Timedelta(days=400)  # no other order stands on these days
+    kept = cx.fit_ltv(bought, as_of="2025-01-01", model=model)
+    refunds = back.assign(
+        order_id="r" + back["order_id"], ordered_at=later, net_revenue=-2 * back["net_revenue"]
+    )
+    fit = cx.fit_ltv(pd.concat([bought, refunds]), as_of="2025-01-01", model=model)
+    pd.testing.assert_frame_equal(fit.total(intervals=False), kept.total(intervals=False))
+    assert (fit.customers(intervals=False).to_pandas()["ltv"] > 0).all()
+
+
+# Currencies
+
+
+@each_question
+def test_mixed_currencies_are_one_error(ask: Callable[..., Any]) -> None:
+    mixed = ONE_LOYAL.assign(currency=["EUR", "EUR", "GBP"])
+    with pytest.raises(cx.DataError, match=r"'currency' holds 2 currencies \(EUR, GBP\).*keep one"):
+        ask(mixed)
+
+
+# Days and horizons that hold nothing
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("horizon", [0, -30, float("nan"), float("inf"), 1e9, "a year"])
+def test_a_horizon_that_is_none_is_named(model: str, horizon: Any) -> None:
+    with pytest.raises(cx.ParameterError, match=r"horizon_days=.*give (one|a number)"):
+        cx.fit_ltv(ONE_LOYAL, as_of=AS_OF, horizon_days=horizon, model=model)
+
+
+@pytest.mark.parametrize("split", [AS_OF, "2023-07-01"])
+def test_a_holdout_of_no_days_is_named(split: str) -> None:
+    for ask in (cx.holdout_ltv, cx.compare_ltv):
+        with pytest.raises(cx.ParameterError, match=f"split={split} is not before as_of={AS_OF}"):
+            ask(ONE_LOYAL, split=split, as_of=AS_OF)
+
+
+def test_a_horizon_of_an_hour_is_finite_and_nearly_worthless() -> None:
+    fit = cx.fit_ltv(ONE_LOYAL, as_of=AS_OF, horizon_days=1 / 24, n_boot=40)
+    assert finite(fit)
+    assert 0 <= fit.total()["expected_orders"][0] < 0.01
+
+
+@each_question
+def test_no_orders_at_all_are_one_error(ask: Callable[..., Any]) -> None:
+    with pytest.raises(cx.CxError):
+        ask(ONE_LOYAL.iloc[:0])
