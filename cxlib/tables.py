@@ -150,37 +150,52 @@ def check_rows(table: ir.Table, contract: Contract) -> None:
     """
     import pandera.ibis as pandera
 
-    if table.limit(1).count().execute() == 0:
-        raise DataError(f"{contract.name}: no rows; there is nothing to analyse")
-    schema = pandera.DataFrameSchema(
-        {name: pandera.Column(nullable=False) for name in contract.required}
-    )
+    schema = pandera.DataFrameSchema(checks=pandera.Check(lambda data: _kept(data.table, contract)))
     try:
-        schema.validate(table, lazy=True)
-    except pandera.errors.SchemaErrors:
-        raise DataError(
-            f"{contract.name}: empty values in required columns: {_empty(table, contract)}; "
-            f"cx.clean_{contract.name} drops and counts them"
-        ) from None
-    if contract.key is not None:
-        repeated = table.group_by(contract.key).having(table.count() > 1).aggregate(n=table.count())
-        first = repeated.order_by(contract.key).limit(1).execute()
-        if len(first):
-            raise DataError(
-                f"{contract.name}: {repeated.count().execute():,} values of {contract.key!r} stand in "
-                f"more than one row (first: {first[contract.key][0]!r}); the grain is {contract.grain}: "
-                f"clean with cx.clean_{contract.name}"
-            )
+        schema.validate(table)
+    except pandera.errors.SchemaError:
+        raise DataError(f"{contract.name}: {_fault(table, contract)}") from None
 
 
-def _empty(table: ir.Table, contract: Contract) -> str:
-    """Say how many values of each required column are null or NaN."""
-    empty = {name: table[name].isnull() for name in contract.required}
+def _kept(table: ir.Table, contract: Contract) -> ir.BooleanScalar:
+    """Say in one look at the rows whether they keep the contract."""
+    kept = table.count() > 0
     for name in contract.required:
-        if table[name].type().is_floating():
-            empty[name] = empty[name] | table[name].isnan()
-    counts = table.aggregate(**{name: flags.sum() for name, flags in empty.items()}).execute()
-    return ", ".join(f"{name!r} in {n:,} rows" for name, n in counts.iloc[0].items() if n)
+        kept &= _is_empty(table[name]).sum() == 0
+    if contract.key is not None:
+        kept &= table[contract.key].nunique() == table.count()
+    return kept
+
+
+def _is_empty(column: ir.Column) -> ir.BooleanColumn:
+    """Say where a column is null or NaN."""
+    return column.isnull() | column.isnan() if column.type().is_floating() else column.isnull()
+
+
+def _fault(table: ir.Table, contract: Contract) -> str:
+    """Say what is wrong with rows that do not keep the contract, and what to do."""
+    counts = table.aggregate(
+        rows=table.count(), **{name: _is_empty(table[name]).sum() for name in contract.required}
+    )
+    rows, *empty = counts.execute().iloc[0]
+    if rows == 0:
+        return "no rows; there is nothing to analyse"
+    if any(empty):
+        said = (
+            f"{name!r} in {n:,} rows" for name, n in zip(contract.required, empty, strict=True) if n
+        )
+        return (
+            f"empty values in required columns: {', '.join(said)}; "
+            f"cx.clean_{contract.name} drops and counts them"
+        )
+    assert contract.key is not None  # nothing else is left to be wrong
+    repeated = table.group_by(contract.key).having(table.count() > 1).aggregate(n=table.count())
+    first = repeated.order_by(contract.key).limit(1).execute()
+    return (
+        f"{repeated.count().execute():,} values of {contract.key!r} stand in more than one row "
+        f"(first: {first[contract.key][0]!r}); the grain is {contract.grain}: "
+        f"clean with cx.clean_{contract.name}"
+    )
 
 
 def observed(table: ir.Table, contract: Contract, as_of: datetime.date) -> ir.Table:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import cxlib as cx
-from cxlib._bgnbd import MODELS, expected_spend
+from cxlib._bgnbd import MODELS, spend_line
 from cxlib.ltv import LtvFit, answers, futures, replicates
-from cxlib.ltv.ahead import Ahead, spend_line
+from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.replicates import Replicates, quantiles
 
 AS_OF = "2023-12-31"
@@ -67,7 +67,8 @@ def every_refit(fit: LtvFit, table: pd.DataFrame) -> dict[str, np.ndarray]:
         plain, discounted = MODELS["bgnbd"].orders_if_alive(values, x, age, 365, (0.0, daily))
         found["p_alive"].append(alive)
         found["expected_orders"].append(alive * plain)
-        found["ltv"].append(0.4 * alive * discounted * expected_spend(money, x, spend))
+        level, slope = spend_line(money, x)
+        found["ltv"].append(0.4 * alive * discounted * (level + slope * spend))
     return {name: np.array(rows) for name, rows in found.items()}
 
 
@@ -356,7 +357,7 @@ def test_futures_spread_as_a_simulation_order_by_order_does() -> None:
 def fit_base(rows: pd.DataFrame) -> Any:
     from cxlib.ltv.base import Base
 
-    return Base(rows)
+    return Base(rows, 0)
 
 
 def test_a_sample_of_a_large_base_tells_its_chance(
@@ -441,13 +442,6 @@ def test_orders_interpolated_over_age_are_the_exact_ones(
     ahead = Ahead(MODELS[model], np.array([x, np.minimum(x, age), age]), 365, 0.1)
     near = ahead.if_alive_nearly(values)[:, ahead.pair]
     assert near == pytest.approx(ahead.if_alive(values), rel=2e-4)
-
-
-def test_the_spend_line_is_the_expected_spend() -> None:
-    x, own = np.array([0.0, 1, 2, 30]), np.array([0.0, 10, 50, 25])
-    money = {"p": 6.0, "q": 4.0, "v": 15.0}
-    level, slope = spend_line(money, x)
-    assert level + slope * own == pytest.approx(expected_spend(money, x, own), rel=1e-12)
 
 
 def test_the_outermost_of_few_refits_stand_where_they_should() -> None:

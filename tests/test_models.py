@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from dataclasses import replace
 from functools import cache
 from typing import Any
 from unittest.mock import Mock
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 from scipy import integrate, special
 
 from cxlib import _bgnbd
-from cxlib._bgnbd import MODELS, Model, betageo, newton, pareto
+from cxlib._bgnbd import MODELS, Model, betageo, models, newton, pareto
 from cxlib._bgnbd.tail import tail
+from cxlib._checks import FitError
 
 Numbers = npt.NDArray[np.float64]
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
@@ -449,6 +451,36 @@ def test_counted_histories_fit_as_single_customers_do_and_weight_0_is_nobody(mod
     rows = np.column_stack([single, [[150.0], [1.0], [500.0]]])
     weight = np.append(np.ones(len(CDNOW)), 0.0)
     assert model.fit(*rows, weight).values == pytest.approx(fitted(model.name).values, rel=1e-6)
+
+
+@each_model
+def test_a_first_guess_from_rough_times_leads_to_the_same_optimum(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = fitted(model.name)
+    objective = Mock(wraps=model.prepare)
+    monkeypatch.setattr(models, "MANY", 100)
+    quick = replace(model, prepare=objective)
+    near = quick.fit(*WEEKS)
+    assert objective.call_count == 2
+    assert len(objective.call_args_list[0].args[0]) < len(WEEKS[0])
+    assert near.values == pytest.approx(far.values, rel=1e-6)
+    assert near.log_likelihood == pytest.approx(far.log_likelihood, abs=1e-8)
+
+
+@each_model
+def test_a_first_guess_that_is_no_clear_top_is_not_followed(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.array([0.0, 1, 2, 3])  # all came again in time: nobody seen to leave
+    histories = (x, x * 10, x * 10 + 5, np.array([5.0, 20, 20, 20]))
+    far = model.fit(*histories)
+    monkeypatch.setattr(models, "MANY", 1)
+    assert not far.is_clear
+    assert model.fit(*histories).log_likelihood == pytest.approx(far.log_likelihood, abs=1e-6)
+    monkeypatch.setattr(newton, "MAX_STEPS", 0)
+    with pytest.raises(FitError, match="no optimum"):
+        model.fit(*histories)
 
 
 @each_model

@@ -6,7 +6,7 @@ to now, and ``n`` how many customers share the history. Everything is summed ove
 histories, never over customers, and works in any unit of time and money.
 """
 
-from cxlib._bgnbd.gamma_gamma import expected_spend, fit_gamma_gamma
+from cxlib._bgnbd.gamma_gamma import fit_gamma_gamma, spend_line
 from cxlib._bgnbd.models import MODELS, SPEND_MEANINGS, Model
 from cxlib._bgnbd.newton import Fit
 
@@ -18,7 +18,7 @@ __all__ = [
     "SPEND_MEANINGS",
     "Fit",
     "Model",
-    "expected_spend",
+    "spend_line",
     "fit_bgnbd",
     "fit_gamma_gamma",
     "orders_if_alive",

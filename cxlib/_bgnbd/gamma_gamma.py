@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,14 +34,15 @@ def fit_gamma_gamma(
     return in_units(fit, {"v": unit}, -float(n.sum()) * math.log(unit))
 
 
-def expected_spend(gamma_gamma: Mapping[str, float], frequency: Any, spend: Any) -> Any:
-    """Return the expected spend per purchase of a customer whose repeat purchases averaged ``spend``.
+def spend_line(values: Mapping[str, float], frequency: Numbers) -> tuple[Numbers, Numbers]:
+    """Return ``level`` and ``slope``: a purchase is expected to be worth ``level + slope * own``.
 
-    Equation (5) of Fader and Hardie (2013): the population's mean ``p v / (q - 1)`` and the
-    customer's own, weighted. Plain arithmetic, for arrays and for columns of an ibis table.
+    ``own`` is the mean of the customer's repeat purchases, of which there were ``frequency``.
+    Equation (5) of Fader and Hardie (2013), the population's mean ``p v / (q - 1)`` and the
+    customer's own, weighted.
     """
-    p, q, v = (gamma_gamma[name] for name in ("p", "q", "v"))
-    return (p * v + p * frequency * spend) / (p * frequency + q - 1)
+    p, q, v = (values[name] for name in "pqv")
+    return p * v / (p * frequency + q - 1), p * frequency / (p * frequency + q - 1)
 
 
 def _objective(x: npt.NDArray[np.int_], spend: Numbers, n: Numbers) -> Objective:

@@ -32,6 +32,14 @@ class Fit:
     at_edge: dict[str, str]
     log_likelihood: float
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether each parameter is at least twice its standard error, and none is at an edge.
+
+        Where that is not so there may be another top, and a higher one.
+        """
+        return all(error < 0.5 * self.values[name] for name, error in self.standard_errors.items())
+
 
 def maximise(
     objective: Objective,
@@ -119,12 +127,9 @@ def best(
     box: Mapping[str, tuple[float, float]],
     model: str,
 ) -> Fit:
-    """Climb from the first start, and where that top is at an edge or flat from the others too.
-
-    With half as much error as value in a parameter there may be another top, and a higher one.
-    """
+    """Climb from the first start, and where that top is not clear from the others too."""
     fit = maximise(objective, starts[0], box, model)
-    if any(not error < 0.5 * fit.values[name] for name, error in fit.standard_errors.items()):
+    if not fit.is_clear:
         others = [maximise(objective, start, box, model) for start in starts[1:]]
         fit = max([fit, *others], key=lambda one: one.log_likelihood)
     return fit

@@ -84,12 +84,3 @@ class Ahead:
         scale = age.max() + 1
         keys, code = np.unique(frequency * scale + age, return_inverse=True)
         return np.array([keys // scale, keys % scale]), code
-
-
-def spend_line(spend: Mapping[str, float], frequency: Numbers) -> tuple[Numbers, Numbers]:
-    """Return ``level`` and ``slope`` of expected spend, ``level + slope * monetary_value``.
-
-    It is `expected_spend`, a line in the customer's own mean for each frequency.
-    """
-    p, q, v = (spend[name] for name in "pqv")
-    return p * v / (p * frequency + q - 1), p * frequency / (p * frequency + q - 1)

@@ -9,8 +9,8 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from cxlib._bgnbd import MODELS, expected_spend
-from cxlib.ltv.ahead import Ahead, spend_line
+from cxlib._bgnbd import MODELS, spend_line
+from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.base import Numbers
 from cxlib.ltv.futures import realised
 from cxlib.ltv.histories import HISTORY
@@ -28,7 +28,7 @@ def customers(fit: LtvFit, intervals: bool) -> ir.Table:
     by_history = ibis.memtable(_by_history(fit, intervals))
     assert fit._summary is not None  # else there was no history either
     rows = fit._summary.join(by_history, HISTORY)
-    spend = expected_spend(fit._spend, rows["frequency"], rows["monetary_value"])
+    spend = rows["level"] + rows["slope"] * rows["monetary_value"]
     found = {
         "customer_id": rows["customer_id"],
         **({fit.by: rows["segment"]} if fit.by is not None else {}),
@@ -37,11 +37,11 @@ def customers(fit: LtvFit, intervals: bool) -> ir.Table:
         "p_alive": rows["p_alive"],
         "expected_orders": rows["expected_orders"],
         "expected_spend": spend,
-        "ltv": fit.margin * spend * rows["discounted_orders"],
+        "ltv": spend * rows["value_orders"],
     }
     if not intervals:
         return rows.select(**found)
-    found |= _ltv_bounds(rows, fit.margin, spend)
+    found |= _ltv_bounds(rows, spend)
     for name in ("p_alive", "expected_orders"):
         found |= {f"{name}_{end}": rows[f"{name}_{end}"] for end in ("low", "high")}
     return rows.select(**{name: found[name] for name in _in_order(list(found))})
@@ -54,14 +54,14 @@ def _in_order(names: list[str]) -> list[str]:
     return [name for group in ends for name in group if name in names]
 
 
-def _ltv_bounds(rows: ir.Table, margin: float, spend: ir.Value) -> dict[str, ir.Value]:
+def _ltv_bounds(rows: ir.Table, spend: ir.Value) -> dict[str, ir.Value]:
     """Put together the intervals of discounted orders and of spend, in logs, as independent.
 
     Spend is a line in the customer's own mean; its log varies as those of the line's level and
     slope do, each in proportion to its part of the sum.
     """
     level = rows["level"] / spend
-    slope = 1 - level
+    slope = rows["slope"] * rows["monetary_value"] / spend
     found = {}
     for end, away in (("low", "down"), ("high", "up")):
         first, second = level * rows[f"level_{away}"], slope * rows[f"slope_{away}"]
@@ -69,47 +69,53 @@ def _ltv_bounds(rows: ir.Table, margin: float, spend: ir.Value) -> dict[str, ir.
         orders = rows[f"orders_{away}"]
         more = (orders**2 + ibis.greatest(squared, 0.0)).sqrt() - orders
         sign = 1 if end == "high" else -1
-        found[f"ltv_{end}"] = (
-            margin * spend * rows[f"discounted_orders_{end}"] * (sign * more).exp()
-        )
+        found[f"ltv_{end}"] = spend * rows[f"value_orders_{end}"] * (sign * more).exp()
     return found
 
 
 def _by_history(fit: LtvFit, intervals: bool) -> pd.DataFrame:
-    """Return one row per unique history: what the models say of it."""
+    """Return one row per unique history: what the models say of it.
+
+    ``value_orders`` are discounted ones times the margin, ``level`` and ``slope`` the line of
+    expected spend. What the engine multiplies are columns: a literal would make it calculate in
+    decimals, slower and with fewer digits.
+    """
     ahead = fit.ahead
     alive = ahead.p_alive(fit._values)
     orders, discounted = alive * ahead.if_alive(fit._values)
     table = pd.DataFrame(dict(zip(HISTORY, ahead.histories.astype("int64"), strict=True)))
-    points = {"p_alive": alive, "expected_orders": orders, "discounted_orders": discounted}
+    points = {"p_alive": alive, "expected_orders": orders, "value_orders": discounted}
     table = table.assign(**points)
+    if intervals:
+        for name, (low, high) in bounds(ahead, fit.replicates, points).items():
+            table[f"{name}_low"], table[f"{name}_high"] = low, high
+        ends = table[["value_orders_low", "value_orders_high"]].to_numpy()
+        table["orders_down"], table["orders_up"] = np.abs(_log(ends) - _log(discounted)[:, None]).T
+    of_value = [name for name in table.columns if name.startswith("value_orders")]
+    table[of_value] *= fit.margin
+    return table.merge(_by_frequency(fit, intervals), on="frequency")
+
+
+def _by_frequency(fit: LtvFit, intervals: bool) -> pd.DataFrame:
+    """Return one row per frequency: the line of expected spend, and how far it may be off in logs."""
+    frequency = np.unique(fit.ahead.histories[0])
+    point = np.stack(spend_line(fit._spend, frequency))
+    table = pd.DataFrame(
+        {"frequency": frequency.astype("int64"), "level": point[0], "slope": point[1]}
+    )
     if not intervals:
         return table
-    for name, (low, high) in bounds(ahead, fit.replicates, points).items():
-        table[f"{name}_low"], table[f"{name}_high"] = low, high
-    ends = table[["discounted_orders_low", "discounted_orders_high"]].to_numpy()
-    table["orders_down"], table["orders_up"] = np.abs(_log(ends) - _log(discounted)[:, None]).T
-    return table.merge(_spend_bounds(fit, np.unique(ahead.histories[0])), on="frequency")
-
-
-def _spend_bounds(fit: LtvFit, frequency: Numbers) -> pd.DataFrame:
-    """Return for each frequency how far level and slope of expected spend may be off, in logs."""
-    point = np.stack(spend_line(fit._spend, frequency))
     refits = _log(np.array([spend_line(spend, frequency) for _, spend in fit.replicates.pairs()]))
     low, high = around(_log(point), refits)
     (level_down, slope_down), (level_up, slope_up) = _log(point) - low, high - _log(point)
     one, other = np.moveaxis(refits - refits.mean(axis=0), 1, 0)
     scale = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
-    return pd.DataFrame(
-        {
-            "frequency": frequency.astype("int64"),
-            "level": point[0],
-            "level_down": level_down,
-            "level_up": level_up,
-            "slope_down": slope_down,
-            "slope_up": slope_up,
-            "alike": (one * other).sum(axis=0) / np.maximum(scale, TINY),
-        }
+    return table.assign(
+        level_down=level_down,
+        level_up=level_up,
+        slope_down=slope_down,
+        slope_up=slope_up,
+        alike=(one * other).sum(axis=0) / np.maximum(scale, TINY),
     )
 
 

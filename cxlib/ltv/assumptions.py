@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cxlib.ltv.ahead import spend_line
+from cxlib._bgnbd import spend_line
 from cxlib.ltv.base import Base, Numbers
 from cxlib.ltv.verdict import ENOUGH_REPEAT_CUSTOMERS
 

@@ -23,12 +23,17 @@ class Base:
     """
 
     rows: pd.DataFrame
+    n_without_purchase: int
 
     @classmethod
-    def of(cls, summary: ir.Table) -> Base:
-        """Reduce a table of histories in its engine."""
-        key = [name for name in ("segment", *HISTORY, "monetary_value") if name in summary.columns]
-        return cls(counted(summary, key))
+    def of(cls, customers: ir.Table) -> Base:
+        """Reduce a table of `histories` in its engine."""
+        key = [
+            name for name in ("segment", *HISTORY, "monetary_value") if name in customers.columns
+        ]
+        rows = counted(customers, key)
+        bought = rows["frequency"] >= 0
+        return cls(rows[bought], int(rows["n"][~bought].sum()))
 
     @cached_property
     def n(self) -> Numbers:

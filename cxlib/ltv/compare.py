@@ -14,8 +14,8 @@ from cxlib._bgnbd import MODELS
 from cxlib._checks import CxError, FitError, check_date
 from cxlib.ltv.base import Base
 from cxlib.ltv.fit import check_repeats, fit_both
-from cxlib.ltv.histories import histories, load_orders, purchase_days
-from cxlib.ltv.holdout import check_split, held_out
+from cxlib.ltv.histories import histories, nobody
+from cxlib.ltv.holdout import bought_days, check_split, held_out
 from cxlib.ltv.verdict import judge
 from cxlib.show import show
 from cxlib.sources import Source
@@ -98,9 +98,10 @@ def compare_ltv(
     end = check_date("as_of", as_of)
     if split is not None:
         check_split(split, end)
-    table, _ = load_orders(orders, end)
-    days = purchase_days(table).cache()
+    days = bought_days(orders, end)
     base = Base.of(histories(days, end))
+    if not len(base.rows):
+        raise nobody(orders, end)
     n_customers, _ = check_repeats(base, end)
     last = _two_thirds(days, end) if split is None else check_date("split", split)
     rows = pd.DataFrame([_row(name, base, days, last, end) for name in MODELS])

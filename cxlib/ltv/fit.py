@@ -6,13 +6,14 @@ import datetime as dt
 import math
 from typing import Any
 
+import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._bgnbd import MODELS, SPEND_MEANINGS, Fit, Model, fit_gamma_gamma
-from cxlib._checks import DataError, FitError, check_choice, check_date, check_number, listed
+from cxlib._checks import FitError, check_choice, check_date, check_number, listed
 from cxlib.ltv.base import Base
 from cxlib.ltv.forecasts import LtvFit
-from cxlib.ltv.histories import histories, load_orders, purchase_days
+from cxlib.ltv.histories import buyers, histories, load_orders, nobody, purchase_days
 from cxlib.ltv.verdict import judge
 from cxlib.sources import Source
 
@@ -111,11 +112,11 @@ def fit_ltv(
     2         eve         2              131
     """
     day, options = check_options(as_of, horizon_days, model, margin, discount_rate, seed, n_boot)
-    table, n_known = load_orders(orders, day, by)
-    summary = histories(purchase_days(table), day).cache()
-    return fitted(
-        summary, as_of=day, by=by, n_known=n_known, guest_share=_guest_share(orders), **options
-    )
+    customers = histories(purchase_days(load_orders(orders, day, by)), day).cache()
+    base = Base.of(customers)
+    if not len(base.rows):
+        raise nobody(orders, day)
+    return fitted(customers, base, as_of=day, by=by, guest_share=_guest_share(orders), **options)
 
 
 def check_options(
@@ -138,9 +139,10 @@ def check_options(
     }
 
 
-def fitted(summary: Any, *, model: str, as_of: dt.date, n_known: int, **options: Any) -> LtvFit:
-    """Return the fit to a cached table of histories."""
-    base = Base.of(summary)
+def fitted(
+    customers: ir.Table, base: Base, *, model: str, as_of: dt.date, **options: Any
+) -> LtvFit:
+    """Return the fit to a cached table of histories, which is not empty, and to its reduction."""
     n_customers, n_repeat = check_repeats(base, as_of)
     orders, spend = fit_both(MODELS[model], base)
     status, verdict = judge(orders, spend, n_customers, n_repeat, base.histories[2].max())
@@ -150,14 +152,14 @@ def fitted(summary: Any, *, model: str, as_of: dt.date, n_known: int, **options:
         model=model,
         n_customers=n_customers,
         n_repeat_customers=n_repeat,
-        n_without_purchase=n_known - n_customers,
+        n_without_purchase=base.n_without_purchase,
         log_likelihood=orders.log_likelihood,
         spend_log_likelihood=spend.log_likelihood,
         status=status,
         verdict=verdict,
         _values=orders.values,
         _spend=spend.values,
-        _summary=summary,
+        _summary=buyers(customers),
         _base=base,
         **options,
     )
@@ -166,9 +168,10 @@ def fitted(summary: Any, *, model: str, as_of: dt.date, n_known: int, **options:
 def fit_both(model: Model, base: Base) -> tuple[Fit, Fit]:
     """Return the model of buying and Gamma-Gamma, fitted to a base in which someone came again."""
     again = base.frequency > 0
+    frequency, recency, age = base.histories
     try:
         return (
-            model.prepare(*base.histories)(base.n_by_history),
+            model.fit(frequency, recency, age, base.n_by_history),
             fit_gamma_gamma(base.frequency[again], base.spend[again], base.n[again]),
         )
     except FitError as error:
@@ -179,11 +182,6 @@ def fit_both(model: Model, base: Base) -> tuple[Fit, Fit]:
 def check_repeats(base: Base, as_of: dt.date) -> tuple[int, int]:
     """Return how many customers there are and how many came again; at least one must have."""
     n_customers = int(base.n.sum())
-    if n_customers == 0:
-        raise DataError(
-            f"orders: no customer has a day with positive net spend by as_of={as_of}; "
-            "give a later as_of, or check the signs of 'net_revenue'"
-        )
     n_repeat = int(base.n[base.frequency > 0].sum())
     if n_repeat == 0:
         raise FitError(

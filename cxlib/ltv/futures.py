@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from cxlib.ltv.ahead import Ahead, spend_line
+from cxlib._bgnbd import spend_line
+from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.base import Base, Numbers
 from cxlib.ltv.replicates import Replicates
 

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import DataError, check_date, listed
-from cxlib.sources import Source, load
+from cxlib.sources import Source, as_table, load
 from cxlib.tables import NO_GROUP, ORDERS, group_label, midnight_after
 
 HISTORY = ["frequency", "recency", "T"]
@@ -59,73 +59,102 @@ def ltv_summary(orders: Source, *, as_of: str | dt.date) -> ir.Table:
     0         ann          1       10  30            25.0
     """
     day = check_date("as_of", as_of)
-    return histories(purchase_days(load_orders(orders, day)[0]), day)
+    rows = load_orders(orders, day)
+    if rows.limit(1).count().execute() == 0:
+        raise nobody(orders, day)
+    return buyers(histories(purchase_days(rows), day))
 
 
-def load_orders(orders: Source, as_of: dt.date, by: str | None = None) -> tuple[ir.Table, int]:
-    """Return the orders by the end of ``as_of`` in one currency, and how many customers there are.
+def load_orders(orders: Source, as_of: dt.date, by: str | None = None) -> ir.Table:
+    """Return the orders by the end of ``as_of``, which are in one currency.
 
     With ``by`` each order carries its customer's ``segment``: the value at the first order.
     """
     table = load(orders, ORDERS)
     label = None if by is None else group_label(table, by, ORDERS, ANSWER)
-    seen = table["ordered_at"] < midnight_after(as_of)
-    facts = {"first": table["ordered_at"].min(), "n": table["customer_id"].nunique()}
-    if "currency" in table.columns:
-        facts["currencies"] = table["currency"].nunique(where=seen)
-    found = table.aggregate(**facts).to_pandas().iloc[0]
-    if found["first"].date() > as_of:
-        raise DataError(
-            f"orders: as_of={as_of} is before the first order ({found['first'].date()}); "
-            "as_of is the last observed day"
-        )
-    if found.get("currencies", 1) > 1:
-        names = table.filter(seen)["currency"].topk(4).to_pandas().iloc[:, 0]
-        raise DataError(
-            f"orders: 'currency' holds {found['currencies']} currencies ({listed(names)}), and their "
-            "sums mean nothing; keep one: cx.clean_orders(..., currency=...)"
-        )
     columns = {name: table[name] for name in ORDERS.required}
     if label is not None:
         columns["segment"] = label.fill_null(NO_GROUP)
-    table = table.filter(seen).select(**columns)
+    seen = table.filter(table["ordered_at"] < midnight_after(as_of))
+    _check_currency(seen)
+    table = seen.select(**columns)
     if label is not None:
         first_order = ibis.window(
             group_by="customer_id", order_by=[table["ordered_at"], table["order_id"]]
         )
         table = table.mutate(segment=table["segment"].first().over(first_order))
-    return table, int(found["n"])
+    return table
+
+
+def _check_currency(table: ir.Table) -> None:
+    if "currency" not in table.columns:
+        return
+    n = int(table["currency"].nunique().execute())
+    if n > 1:
+        names = table["currency"].topk(4).to_pandas().iloc[:, 0]
+        raise DataError(
+            f"orders: 'currency' holds {n} currencies ({listed(names)}), and their "
+            "sums mean nothing; keep one: cx.clean_orders(..., currency=...)"
+        )
+
+
+def nobody(orders: Source, as_of: dt.date) -> DataError:
+    """Return the error to raise where no customer has a purchase by ``as_of``."""
+    first = as_table(orders)[ORDERS.when].min().execute().date()
+    if first > as_of:
+        return DataError(
+            f"orders: as_of={as_of} is before the first order ({first}); as_of is the last observed day"
+        )
+    return DataError(
+        f"orders: no customer has a day with positive net spend by as_of={as_of}; "
+        "give a later as_of, or check the signs of 'net_revenue'"
+    )
 
 
 def purchase_days(rows: ir.Table) -> ir.Table:
-    """Return customer_id, (segment,) day, spend and first, of each day with positive net spend."""
+    """Return customer_id, (segment,) day, spend, and whether the customer bought, of each day.
+
+    A customer bought on a day with positive net spend.
+    """
     key = [name for name in ("customer_id", "segment") if name in rows.columns]
     rows = rows.mutate(day=rows["ordered_at"].date())
     days = rows.group_by([*key, "day"]).aggregate(
         spend=rows["net_revenue"].sum(), moved=rows["net_revenue"].abs().sum()
     )
     # what a full refund leaves of a float is no purchase
-    days = days.filter(days["spend"] > 1e-9 * days["moved"]).drop("moved")
-    return days.mutate(first=days["day"].min().over(ibis.window(group_by="customer_id")))
+    return days.mutate(bought=days["spend"] > 1e-9 * days["moved"]).drop("moved")
 
 
 def histories(days: ir.Table, as_of: dt.date) -> ir.Table:
-    """Return `ltv_summary` (with ``segment``, if there is one) of purchase days up to ``as_of``."""
-    days = days.filter(days["day"] <= ibis.date(str(as_of)))
+    """Return `ltv_summary` (with ``segment``, if there is one) of `purchase_days`.
+
+    Those who never bought stand there too, with a frequency of -1: see `buyers`.
+    """
     key = [name for name in ("customer_id", "segment") if name in days.columns]
+    bought = days["bought"]
     customers = days.group_by(key).aggregate(
-        n_days=days.count(),
-        first=days["first"].min(),
-        last=days["day"].max(),
-        spend=days["spend"].mean(where=days["day"] > days["first"]),
+        frequency=bought.sum() - 1,
+        first=days["day"].min(where=bought),
+        last=days["day"].max(where=bought),
+        spend=days["spend"].sum(where=bought),
+        first_spend=days["spend"].argmin(days["day"], where=bought),
+        least=days["spend"].min(where=bought),
     )
+    again = customers["frequency"] > 0
+    mean = (customers["spend"] - customers["first_spend"]) / customers["frequency"]
     return customers.select(
         *key,
-        frequency=customers["n_days"] - 1,
+        "frequency",
         recency=customers["last"].delta(customers["first"], unit="day"),
         T=ibis.date(str(as_of)).delta(customers["first"], unit="day"),
-        monetary_value=customers["spend"].fill_null(0.0),
+        # the difference keeps sixteen digits of the sum, and may lose all of a much smaller mean
+        monetary_value=again.ifelse(ibis.greatest(mean, customers["least"]), 0.0),
     )
+
+
+def buyers(customers: ir.Table) -> ir.Table:
+    """Return the customers of `histories` who bought."""
+    return customers.filter(customers["frequency"] >= 0)
 
 
 def counted(table: ir.Table, columns: list[str]) -> pd.DataFrame:

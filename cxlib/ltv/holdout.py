@@ -14,7 +14,7 @@ import pandas as pd
 from cxlib._bgnbd import MODELS
 from cxlib._checks import DataError, ParameterError, check_choice, check_date
 from cxlib.ltv.ahead import Ahead
-from cxlib.ltv.base import Numbers
+from cxlib.ltv.base import Base, Numbers
 from cxlib.ltv.fit import fitted
 from cxlib.ltv.forecasts import LtvFit
 from cxlib.ltv.histories import HISTORY, counted, histories, load_orders, purchase_days
@@ -119,8 +119,15 @@ def holdout_ltv(
     """
     last, end = check_split(split, as_of)
     check_choice("model", model, MODELS)
-    table, _ = load_orders(orders, end)
-    return held_out(purchase_days(table).cache(), last, end, model)
+    return held_out(bought_days(orders, end), last, end, model)
+
+
+def bought_days(orders: Source, as_of: dt.date) -> ir.Table:
+    """Return the days of each customer's purchases, cached, with the ``first`` of them."""
+    days = purchase_days(load_orders(orders, as_of))
+    days = days.filter(days["bought"])
+    first = days["day"].min().over(ibis.window(group_by="customer_id"))
+    return days.mutate(first=first).cache()
 
 
 def check_split(split: str | dt.date, as_of: str | dt.date) -> tuple[dt.date, dt.date]:
@@ -139,9 +146,10 @@ def held_out(days: ir.Table, split: dt.date, as_of: dt.date, model: str) -> LtvH
     if pd.isna(first) or pd.Timestamp(first).date() > split:
         raise DataError(f"orders: nobody has a purchase by split={split}; give a later split")
     horizon = (as_of - split).days
-    summary = histories(days, split).cache()
+    customers = histories(days.filter(days["day"] <= ibis.date(str(split))), split).cache()
     fit = fitted(
-        summary,
+        customers,
+        Base.of(customers),
         model=model,
         as_of=split,
         horizon_days=horizon,
@@ -151,10 +159,9 @@ def held_out(days: ir.Table, split: dt.date, as_of: dt.date, model: str) -> LtvH
         seed=0,
         n_boot=100,
         guest_share=float("nan"),
-        n_known=int(summary.count().execute()),
     )
     window = min(horizon, (split - pd.Timestamp(first).date()).days + 1)
-    rows = _rows(summary, days, split, as_of, window)
+    rows = _rows(customers, days, split, as_of, window)
     ahead = Ahead(MODELS[model], rows[HISTORY].to_numpy(float).T, horizon, 0.0)
     expected = ahead.p_alive(fit._values) * ahead.if_alive(fit._values)[0]
     rows = rows.assign(expected=expected, naive=rows["n_before"] * horizon / window)
@@ -173,7 +180,7 @@ def held_out(days: ir.Table, split: dt.date, as_of: dt.date, model: str) -> LtvH
 
 
 def _rows(
-    summary: ir.Table, days: ir.Table, split: dt.date, as_of: dt.date, window: int
+    customers: ir.Table, days: ir.Table, split: dt.date, as_of: dt.date, window: int
 ) -> pd.DataFrame:
     """Return unique histories with orders in the holdout and in the window before the split."""
     since = ibis.date(str(split - dt.timedelta(days=window)))
@@ -183,7 +190,7 @@ def _rows(
     counts = near.group_by("customer_id").aggregate(
         n_after=(near["day"] > last).sum(), n_before=(near["day"] <= last).sum()
     )
-    both = summary.left_join(counts, "customer_id")
+    both = customers.left_join(counts, "customer_id")
     both = both.select(
         *HISTORY, n_after=both["n_after"].fill_null(0), n_before=both["n_before"].fill_null(0)
     )

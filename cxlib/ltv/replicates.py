@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxlib._bgnbd import Model, fit_gamma_gamma
+from cxlib._bgnbd import Model, fit_gamma_gamma, spend_line
 from cxlib._checks import FitError
-from cxlib.ltv.ahead import Ahead, spend_line
+from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.base import Base, Numbers
 
 SPEND = ("p", "q", "v")

@@ -16,7 +16,7 @@ from cxlib._bgnbd import MODELS
 from cxlib._checks import DataError, check_date
 from cxlib.ltv.base import Base
 from cxlib.ltv.forecasts import LtvFit
-from cxlib.ltv.histories import histories, load_orders, purchase_days
+from cxlib.ltv.histories import buyers, histories, load_orders, nobody, purchase_days
 from cxlib.ltv.replicates import SPEND, Replicates
 from cxlib.sources import Source
 
@@ -180,19 +180,17 @@ def _read(path: str | Path) -> _Saved:
 
 
 def _applied(fit: LtvFit, orders: Source, as_of: dt.date) -> LtvFit:
-    table, n_known = load_orders(orders, as_of, fit.by)
-    summary = histories(purchase_days(table), as_of).cache()
-    base = Base.of(summary)
-    n_customers = int(base.n.sum())
-    if n_customers == 0:
-        raise DataError(f"orders: no customer has a day with positive net spend by as_of={as_of}")
+    customers = histories(purchase_days(load_orders(orders, as_of, fit.by)), as_of).cache()
+    base = Base.of(customers)
+    if not len(base.rows):
+        raise nobody(orders, as_of)
     return dataclasses.replace(
         fit,
         as_of=as_of,
-        n_customers=n_customers,
+        n_customers=int(base.n.sum()),
         n_repeat_customers=int(base.n[base.frequency > 0].sum()),
-        n_without_purchase=n_known - n_customers,
-        _summary=summary,
+        n_without_purchase=base.n_without_purchase,
+        _summary=buyers(customers),
         _base=base,
     )
 

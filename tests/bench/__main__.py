@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 
+import ltv
+
 
 def median_seconds(work: Callable[[], object], times: int = 3) -> float:
     """Return the median wall time of ``work``."""
@@ -51,3 +53,4 @@ def million_customers() -> None:
 if __name__ == "__main__":
     import_time()
     million_customers()
+    ltv.main()

@@ -1,12 +1,12 @@
 """Lifetime value beside lifetimes: the same Parquet file, the same steps, time and peak memory.
 
 Run as ``python tests/bench/ltv.py [customers ...]``; each side works in a process of its own,
-in turn, three times (once from a million customers on, where lifetimes takes minutes).
+in turn, three times. Before the clock starts each has worked through a shop of 500 customers, so
+that neither pays for its imports; memory is told with these and without.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import resource
 import statistics
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 SIZES = (10_000, 100_000, 1_000_000)
 AS_OF, MONTHS = "2024-12-31", 12
@@ -51,50 +52,59 @@ def theirs(path: str, model: str) -> dict[str, float]:
     return {**fitter.params_, **spend.params_, "ltv": float(value.sum())}
 
 
-def measured(side: str, path: Path, model: str) -> tuple[float, float, dict[str, float]]:
-    """Return seconds, peak megabytes and answers of one side, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--side", side, str(path), model],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    found = json.loads(done.stdout.splitlines()[-1])
-    return found["seconds"], found["megabytes"], found["answers"]
+SIDES = {"ours": ours, "theirs": theirs}
 
 
-def work(side: str, path: str, model: str) -> None:
-    """Do the work of one side, its imports done before the clock starts."""
-    importlib.import_module("cxlib.ltv" if side == "ours" else "lifetimes.utils")
+def measured(side: str, *rest: str) -> dict[str, Any]:
+    """Return what `work` prints, in a process of its own."""
+    command = [sys.executable, "-W", "ignore", __file__, "--side", side, *rest]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def work(side: str, small: str, path: str, model: str) -> None:
+    """Print seconds, peak megabytes (in all, and over those of the small shop) and answers."""
+    SIDES[side](small, "bgnbd")
+    before = peak_megabytes()
     start = time.perf_counter()
-    answers = (ours if side == "ours" else theirs)(path, model)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        json.dumps({"seconds": time.perf_counter() - start, "megabytes": peak, "answers": answers})
-    )
+    answers = SIDES[side](path, model)
+    found = {"seconds": time.perf_counter() - start, "megabytes": peak_megabytes()}
+    print(json.dumps({**found, "more": found["megabytes"] - before, "answers": answers}))
 
 
-def row(n_customers: int, folder: Path, model: str = "bgnbd") -> str:
+def peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def shop(n_customers: int, folder: Path) -> str:
     import cxlib as cx
 
     path = folder / f"orders_{n_customers}.parquet"
     if not path.exists():
         cx.simulate.orders(n_customers, start="2023-01-01", as_of=AS_OF, seed=1).to_parquet(path)
-    times = 3 if n_customers < 1_000_000 else 1
-    runs = [(measured("ours", path, model), measured("theirs", path, model)) for _ in range(times)]
-    seconds = [statistics.median(run[side][0] for run in runs) for side in (0, 1)]
-    megabytes = [statistics.median(run[side][1] for run in runs) for side in (0, 1)]
-    mine, peer = runs[0][0][2], runs[0][1][2]
-    apart = max(abs(mine[name] / peer[name] - 1) for name in peer)
-    return (
-        f"| {model} | {n_customers:,} | {seconds[0]:.2f} | {seconds[1]:.2f} | {seconds[1] / seconds[0]:.1f}x "
-        f"| {megabytes[0]:.0f} | {megabytes[1]:.0f} | {megabytes[0] / megabytes[1]:.2f} | {apart:.1e} |"
-    )
+    return str(path)
+
+
+def row(n_customers: int, folder: Path, model: str = "bgnbd") -> str:
+    rest = (shop(500, folder), shop(n_customers, folder), model)
+    runs = [{side: measured(side, *rest) for side in SIDES} for _ in range(3)]
+    cells = [model, f"{n_customers:,}"]
+    for what, form in (("seconds", ".3f"), ("megabytes", ".0f"), ("more", ".0f")):
+        mine, peer = (statistics.median(run[side][what] for run in runs) for side in SIDES)
+        ratio = f"{peer / mine:.1f}x" if what == "seconds" else f"{mine / peer:.2f}"
+        cells += [f"{mine:{form}}", f"{peer:{form}}", ratio]
+    mine, peer = (runs[0][side]["answers"] for side in SIDES)
+    cells.append(f"{max(abs(mine[name] / peer[name] - 1) for name in peer):.1e}")
+    return f"| {' | '.join(cells)} |"
 
 
 def main(sizes: tuple[int, ...] = SIZES) -> None:
     print(
-        "| model | customers | ours, s | lifetimes, s | faster | ours, MB | lifetimes, MB | memory | apart at most |"
+        "| model | customers | ours, s | lifetimes, s | faster | ours, MB | lifetimes, MB | ratio "
+        "| ours, MB more | lifetimes, MB more | ratio | apart at most |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---" * 12 + "|")
     with tempfile.TemporaryDirectory() as folder:
         for n_customers in sizes:
             print(row(n_customers, Path(folder)), flush=True)
