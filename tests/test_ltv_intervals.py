@@ -247,6 +247,7 @@ def test_segments_are_the_total_divided(
     assert list(segments.columns) == [
         *("country", "n_customers", "expected_alive", "expected_orders", "ltv", "ltv_low"),
         *("ltv_high", "ltv_per_customer", "ltv_per_customer_low", "ltv_per_customer_high"),
+        *("ltv_p10", "ltv_median", "ltv_p90"),
     ]
     for name in ("n_customers", "expected_alive", "expected_orders", "ltv"):
         assert segments[name].sum() == pytest.approx(total[name])

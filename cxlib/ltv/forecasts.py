@@ -16,10 +16,11 @@ import pandas as pd
 from cxlib._bgnbd import MODELS
 from cxlib._checks import ParameterError
 from cxlib.ltv.ahead import Ahead
-from cxlib.ltv.answers import customers, deciles, grid, new_customer, segments, total
+from cxlib.ltv.answers import customers, deciles, grid, new_customer, total
 from cxlib.ltv.assumptions import assumptions
 from cxlib.ltv.base import Base
 from cxlib.ltv.replicates import Replicates, resampled
+from cxlib.ltv.spread import segments
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +134,9 @@ class LtvFit:
         pandas.DataFrame
             One row per segment, the most valuable first: the ``by`` column, ``n_customers``,
             ``expected_alive``, ``expected_orders``, ``ltv``, ``ltv_low``, ``ltv_high``,
-            ``ltv_per_customer``, ``ltv_per_customer_low``, ``ltv_per_customer_high``.
+            ``ltv_per_customer``, ``ltv_per_customer_low``, ``ltv_per_customer_high``; and how
+            far its customers lie apart: ``ltv_p10``, ``ltv_median`` and ``ltv_p90``, below which
+            a tenth, half and nine tenths of their ``ltv`` lie.
 
         Raises
         ------
