@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -37,10 +38,10 @@ class Share(NamedTuple):
     ratio: float
     error: float
 
-    @property
-    def is_off(self) -> bool:
-        """More than a tenth off, and more than chance explains."""
-        return abs(self.ratio - 1) > max(MOST_OFF, 1.96 * self.error)
+    def is_off(self, among: int = 1) -> bool:
+        """More than a tenth off, and more than chance explains of the furthest ``among`` several."""
+        chance = NormalDist().inv_cdf(1 - 0.025 / among) * self.error
+        return abs(self.ratio - 1) > max(MOST_OFF, chance)
 
 
 def assumptions(fit: LtvFit) -> pd.DataFrame:
@@ -110,7 +111,7 @@ def _cohorts(fit: LtvFit) -> Check:
         f"the later half of customers made {now.ratio:.2f} of the repeat orders that the model "
         f"expects at their age, the earlier half {was.ratio:.2f}"
     )
-    return Check(name, not Share(ratio, error).is_off, ratio, detail)
+    return Check(name, not Share(ratio, error).is_off(), ratio, detail)
 
 
 def _of_segments(fit: LtvFit) -> dict[str, Flags]:
@@ -126,10 +127,10 @@ def _worst(name: str, shares: dict[str, Share], words: str) -> Check:
     if not shares:
         few = f"no segment has {ENOUGH_REPEAT_CUSTOMERS} repeat customers"
         return Check(name, None, math.nan, few)
-    far = max(shares, key=lambda one: (shares[one].is_off, abs(shares[one].ratio - 1)))
-    passed = not any(share.is_off for share in shares.values())
+    off = {one: share.is_off(among=len(shares)) for one, share in shares.items()}
+    far = max(shares, key=lambda one: (off[one], abs(shares[one].ratio - 1)))
     detail = words.format(segment=far, ratio=shares[far].ratio)
-    return Check(name, passed, shares[far].ratio, detail)
+    return Check(name, not any(off.values()), shares[far].ratio, detail)
 
 
 def _segments_buy(fit: LtvFit) -> Check:

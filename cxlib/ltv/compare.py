@@ -14,7 +14,7 @@ from cxlib._bgnbd import MODELS
 from cxlib._checks import CxError, FitError, check_date
 from cxlib.ltv.base import Base
 from cxlib.ltv.fit import check_repeats, fit_both
-from cxlib.ltv.histories import histories, nobody
+from cxlib.ltv.histories import histories
 from cxlib.ltv.holdout import bought_days, check_split, held_out
 from cxlib.ltv.verdict import judge
 from cxlib.show import show
@@ -100,8 +100,6 @@ def compare_ltv(
         check_split(split, end)
     days = bought_days(orders, end)
     base = Base.of(histories(days, end))
-    if not len(base.rows):
-        raise nobody(orders, end)
     n_customers, _ = check_repeats(base, end)
     last = _two_thirds(days, end) if split is None else check_date("split", split)
     rows = pd.DataFrame([_row(name, base, days, last, end) for name in MODELS])

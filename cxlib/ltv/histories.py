@@ -15,6 +15,7 @@ from cxlib.tables import NO_GROUP, ORDERS, group_label, midnight_after
 HISTORY = ["frequency", "recency", "T"]
 ANSWER = {
     *("customer_id", "n_orders", "days_since_last", "expected_spend", "n_customers"),
+    *("ltv_p10", "ltv_median", "ltv_p90"),
     *(
         f"{name}{end}"
         for name in ("p_alive", "expected_alive", "expected_orders", "ltv", "ltv_per_customer")

@@ -17,7 +17,7 @@ from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.base import Base, Numbers
 from cxlib.ltv.fit import fitted
 from cxlib.ltv.forecasts import LtvFit
-from cxlib.ltv.histories import HISTORY, counted, histories, load_orders, purchase_days
+from cxlib.ltv.histories import HISTORY, counted, histories, load_orders, nobody, purchase_days
 from cxlib.show import show
 from cxlib.sources import Source
 
@@ -127,7 +127,10 @@ def bought_days(orders: Source, as_of: dt.date) -> ir.Table:
     days = purchase_days(load_orders(orders, as_of))
     days = days.filter(days["bought"])
     first = days["day"].min().over(ibis.window(group_by="customer_id"))
-    return days.mutate(first=first).cache()
+    days = days.mutate(first=first).cache()
+    if days.limit(1).count().execute() == 0:
+        raise nobody(orders, as_of)
+    return days
 
 
 def check_split(split: str | dt.date, as_of: str | dt.date) -> tuple[dt.date, dt.date]:
@@ -143,7 +146,7 @@ def check_split(split: str | dt.date, as_of: str | dt.date) -> tuple[dt.date, dt
 def held_out(days: ir.Table, split: dt.date, as_of: dt.date, model: str) -> LtvHoldout:
     """Return `holdout_ltv` of a cached table of purchase days."""
     first = days["day"].min().to_pandas()
-    if pd.isna(first) or pd.Timestamp(first).date() > split:
+    if pd.Timestamp(first).date() > split:
         raise DataError(f"orders: nobody has a purchase by split={split}; give a later split")
     horizon = (as_of - split).days
     customers = histories(days.filter(days["day"] <= ibis.date(str(split))), split).cache()

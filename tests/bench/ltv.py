@@ -78,11 +78,14 @@ def peak_megabytes() -> float:
 
 
 def shop(n_customers: int, folder: Path) -> str:
-    import cxlib as cx
-
+    """Simulate orders in a process of its own: a child starts with its parent's peak of memory."""
     path = folder / f"orders_{n_customers}.parquet"
     if not path.exists():
-        cx.simulate.orders(n_customers, start="2023-01-01", as_of=AS_OF, seed=1).to_parquet(path)
+        code = (
+            f"import cxlib as cx; cx.simulate.orders({n_customers}, start='2023-01-01', "
+            f"as_of='{AS_OF}', seed=1).to_parquet({str(path)!r})"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
     return str(path)
 
 
