@@ -165,6 +165,7 @@ def test_cdnow_from_orders_gives_the_parameters_of_the_papers(cdnow_fit: LtvFit)
     assert cdnow_fit.n_customers == 2357
     assert cdnow_fit.n_repeat_customers == 946
     assert cdnow_fit.n_without_purchase == 0
+    assert cdnow_fit.base.histories.shape == (3, 1016)  # all that is fitted: unique histories
     assert (cdnow_fit.status, cdnow_fit.verdict) == (
         "converged",
         "converged: 946 of 2,357 customers came again.",
