@@ -22,7 +22,7 @@ _HOMES = {
     "retention": ("retention", "retention_curve"),
     "funnel": ("funnel", "cart_abandonment"),
     "segments": ("rfm", "segment_sizes"),
-    "experiment": ("experiment", "Conversion", "Mean"),
+    "experiment": ("experiment", "plan_experiment", "Conversion", "Mean", "Ratio", "Quantile"),
     "ltv": ("fit_ltv", "compare_ltv", "holdout_ltv", "load_ltv", "ltv_summary"),
     "headline": ("headline",),
     "show": ("show",),

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import cxlib as cx
-from cxlib.experiment.reduce import _query, units_of_exposures
+from cxlib.experiment.sums import query
+from cxlib.experiment.units import units_of_exposures
 from cxlib.tables import EVENTS, ORDERS
 
 GOLDEN = Path(__file__).parent / "golden" / "experiment.json"
@@ -26,8 +27,9 @@ CASES: dict[str, dict[str, Any]] = {
 }
 DAY = pd.Timestamp("2024-05-01")
 TABLE = [
-    *("metric", "variant", "n", "n_control", "value", "value_control", "difference"),
-    *("ci_low", "ci_high", "lift", "lift_low", "lift_high", "p_value", "p_adjusted", "note"),
+    *("metric", "kind", "role", "variant", "n", "n_control", "value", "value_control"),
+    *("difference", "ci_low", "ci_high", "lift", "lift_low", "lift_high", "p_value", "p_adjusted"),
+    *("method", "note"),
 ]
 
 
@@ -258,7 +260,7 @@ def test_one_query_reads_each_table_once_and_is_plain_enough_for_other_engines()
     logs = {"orders": (orders, ORDERS), "events": (events, EVENTS)}
     units = units_of_exposures(exposures, logs, metrics, dt.date(2024, 5, 31))
     for dialect in ("duckdb", "postgres", "trino", "snowflake"):
-        text = str(ibis.to_sql(_query(units, metrics), dialect=dialect))
+        text = str(ibis.to_sql(query(units, metrics), dialect=dialect))
         for name in ("exposures", "orders", "events"):
             assert text.count(f'FROM "{name}"') == 1
 

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-import ibis.expr.types as ir
 from ibis.common.exceptions import IbisError
 
 from cxlib._checks import DataError, ParameterError, check_date, check_number
 from cxlib.experiment.checks import check_variants, run_checks
 from cxlib.experiment.compare import arms, compare
-from cxlib.experiment.metrics import Conversion, Mean, Metric, check_metrics
-from cxlib.experiment.reduce import Log, Reduced, reduce_units, units_of_exposures, units_of_table
+from cxlib.experiment.metrics import (
+    Conversion,
+    Mean,
+    Metric,
+    Quantile,
+    Ratio,
+    check_metrics,
+)
+from cxlib.experiment.orders import order_statistics
+from cxlib.experiment.plan import ExperimentPlan
+from cxlib.experiment.planning import plan_experiment
 from cxlib.experiment.result import ExperimentResult, verdict
+from cxlib.experiment.samples import Reduced
+from cxlib.experiment.sums import reduce_units
+from cxlib.experiment.units import Log, Units, units_of_exposures, units_of_table, with_caps
 from cxlib.sources import Source, as_table, load
 from cxlib.tables import EVENTS, EXPOSURES, ORDERS
 
-__all__ = ["Conversion", "ExperimentResult", "Mean", "experiment"]
+__all__ = [
+    "Conversion",
+    "ExperimentPlan",
+    "ExperimentResult",
+    "Mean",
+    "Quantile",
+    "Ratio",
+    "experiment",
+    "plan_experiment",
+]
 
 
 def experiment(
@@ -29,7 +50,10 @@ def experiment(
     orders: Source | None = None,
     events: Source | None = None,
     variant: str | None = None,
+    unit: str | None = None,
     shares: Mapping[str, float] | None = None,
+    stratify: str | None = None,
+    by: str | Sequence[str] | None = None,
     alpha: float = 0.05,
 ) -> ExperimentResult:
     """Compare variants with control: difference, lift, intervals, checks and a verdict.
@@ -116,14 +140,18 @@ def experiment(
     check_number("alpha", alpha, 0, 0.5, open_low=True)
     day = None if as_of is None else check_date("as_of", as_of)
     control = str(control)
+    columns = (by,) if isinstance(by, str) else tuple(by or ())
     logs: dict[str, Log] | None = None
     if variant is None:
+        if unit is not None:
+            raise ParameterError("unit= goes with variant=; exposures are randomised by user_id")
         logs = _logs(orders, events)
-        units = _units(exposures, logs, metrics, day)
+        units = _units(exposures, logs, metrics, day, columns, stratify)
     else:
         _check_units_form(metrics, orders, events)
-        units = units_of_table(as_table(exposures), variant, metrics)
-    reduced = _reduce(units, metrics, day)
+        table = as_table(exposures)
+        units = units_of_table(table, variant, metrics, unit, columns, stratify)
+    reduced = reduce(units, metrics, day)
     planned = check_variants(list(reduced.units), control, shares)
     table = compare(reduced, metrics, control, list(planned), alpha)
     checks = run_checks(reduced, metrics, planned, logs)
@@ -148,13 +176,19 @@ def _logs(orders: Source | None, events: Source | None) -> dict[str, Log]:
 
 
 def _units(
-    exposures: Source, logs: Mapping[str, Log], metrics: Sequence[Metric], as_of: dt.date | None
-) -> ir.Table:
+    exposures: Source,
+    logs: Mapping[str, Log],
+    metrics: Sequence[Metric],
+    as_of: dt.date | None,
+    by: Sequence[str],
+    stratify: str | None,
+) -> Units:
     if as_of is None:
         raise ParameterError("as_of is missing; give the last observed day, such as '2024-12-31'")
     for metric in metrics:
-        metric.source(logs)
-    return units_of_exposures(load(exposures, EXPOSURES), logs, metrics, as_of)
+        for quantity in metric.quantities:
+            quantity.source(metric.label, logs)
+    return units_of_exposures(load(exposures, EXPOSURES), logs, metrics, as_of, by, stratify)
 
 
 def _check_units_form(
@@ -173,11 +207,20 @@ def _check_units_form(
             )
 
 
-def _reduce(units: ir.Table, metrics: Sequence[Metric], as_of: dt.date | None) -> Reduced:
+def reduce(units: Units, metrics: Sequence[Metric], as_of: dt.date | None) -> Reduced:
+    """Return sums and order statistics of the units, which the engine takes.
+
+    Units of exposures that are asked more than once are kept, so that logs are read once.
+    """
     try:
-        units.get_backend()
+        units.table.get_backend()
     except IbisError as error:
         raise DataError(
             f"exposures, orders and events lie in different engines ({error}); read them through one"
         ) from None
-    return reduce_units(units, metrics, as_of)
+    asked_again = any(metric.ceiling or isinstance(metric, Quantile) for metric in metrics)
+    if units.folded and asked_again:
+        units = replace(units, table=units.table.cache())
+    units = with_caps(units, metrics)
+    reduced = reduce_units(units, metrics, as_of)
+    return replace(reduced, orders=order_statistics(units, reduced, metrics))

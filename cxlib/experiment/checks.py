@@ -10,8 +10,9 @@ import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, check_number, listed, suggest
 from cxlib._intervals import sample_ratio
-from cxlib.experiment.metrics import Conversion, Metric
-from cxlib.experiment.reduce import Log, Reduced
+from cxlib.experiment.metrics import Metric
+from cxlib.experiment.samples import Reduced
+from cxlib.experiment.units import Log
 
 SAMPLE_RATIO_P = 0.001
 MOST_MIXED = 0.01
@@ -72,6 +73,8 @@ def run_checks(
         checks += [_one_variant_each(reduced), _repeats(reduced)]
         checks += _windows(reduced, metrics, planned)
         checks += _events_found(reduced, metrics, planned, logs)
+    elif reduced.folded:
+        checks += [_one_variant_each(reduced, "units"), _unit_of_analysis(reduced)]
     checks.sort(key=lambda check: check.passed)
     return pd.DataFrame(checks, columns=Check._fields)
 
@@ -89,7 +92,7 @@ def _enough_units(
     reduced: Reduced, metrics: Sequence[Metric], planned: Mapping[str, float]
 ) -> Check:
     sizes = {
-        (reduced.of(place, variant).n, variant, metric.label)
+        (reduced.sample(place, variant).n, variant, metric.label)
         for place, metric in enumerate(metrics)
         for variant in planned
     }
@@ -100,18 +103,27 @@ def _enough_units(
     return Check("units in each arm", n >= FEWEST_UNITS, float("nan"), detail)
 
 
-def _one_variant_each(reduced: Reduced) -> Check:
+def _one_variant_each(reduced: Reduced, what: str = "users") -> Check:
     users = sum(reduced.units.values()) + reduced.mixed
     share = reduced.mixed / users
     detail = (
-        f"{reduced.mixed:,} of {users:,} users ({share:.2%}) saw several variants and are left out"
+        f"{reduced.mixed:,} of {users:,} {what} ({share:.2%}) saw several variants and are left out"
     )
-    return Check("one variant for each user", share <= MOST_MIXED, float("nan"), detail)
+    return Check(f"one variant for each {what[:-1]}", share <= MOST_MIXED, float("nan"), detail)
+
+
+def _unit_of_analysis(reduced: Reduced) -> Check:
+    users = sum(reduced.units.values()) + reduced.mixed
+    detail = (
+        f"{reduced.rows:,} rows of {users:,} randomised units: a mean of rows is computed as the ratio "
+        "of the units' sums to their numbers of rows, its error by the delta method over units"
+    )
+    return Check("unit of analysis", True, float("nan"), detail)
 
 
 def _repeats(reduced: Reduced) -> Check:
-    repeats = reduced.exposures - sum(reduced.units.values()) - reduced.mixed
-    detail = f"{repeats:,} of {reduced.exposures:,} exposures repeat a user's; the first one counts"
+    repeats = reduced.rows - sum(reduced.units.values()) - reduced.mixed
+    detail = f"{repeats:,} of {reduced.rows:,} exposures repeat a user's; the first one counts"
     return Check("repeated exposures", True, float("nan"), detail)
 
 
@@ -122,7 +134,7 @@ def _windows(
     checks = []
     for place, metric in enumerate(metrics):
         if metric.within is not None:
-            over = sum(reduced.of(place, variant).n for variant in planned)
+            over = sum(reduced.sample(place, variant).n for variant in planned)
             left_out = f"{users - over:,.0f} of {users:,} users are left out of {metric.label}"
             detail = f"{left_out}: their {metric.within} are not over"
             checks.append(Check("windows over", over > 0, float("nan"), detail))
@@ -135,14 +147,14 @@ def _events_found(
     planned: Mapping[str, float],
     logs: Mapping[str, Log],
 ) -> list[Check]:
-    """Look for a misspelt event wherever nobody converted; else no further query runs."""
-    unseen = [
-        metric.event
+    """Look for a misspelt event wherever nobody did it; else no further query runs."""
+    unseen = {
+        quantity.event: None
         for place, metric in enumerate(metrics)
-        if isinstance(metric, Conversion)
-        and metric.source(logs) == "events"
-        and not any(reduced.of(place, variant).mean > 0 for variant in planned)
-    ]
+        for k, quantity in enumerate(metric.quantities)
+        if quantity.source(metric.label, logs) == "events"
+        and not any(reduced.sample(place, variant).mean[k] > 0 for variant in planned)
+    }
     return [check for event in unseen for check in _event_found(logs["events"][0], event)]
 
 

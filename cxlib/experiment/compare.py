@@ -20,8 +20,9 @@ from cxlib._intervals import (
     welch,
     wilson,
 )
+from cxlib.experiment.estimate import NOTHING, estimate, observed
 from cxlib.experiment.metrics import Metric
-from cxlib.experiment.reduce import Reduced
+from cxlib.experiment.samples import Reduced
 
 _NAN = math.nan
 
@@ -44,13 +45,17 @@ def compare(
     """Return one row per metric and treatment, Holm-adjusted over all rows."""
     rows: list[dict[str, Any]] = []
     for place, metric in enumerate(metrics):
-        base = reduced.of(place, control)
+        found = estimate(reduced, metric, place)
+        base = found.arms.get(control, NOTHING)
         for variant in variants:
             if variant == control:
                 continue
-            arm = reduced.of(place, variant)
+            arm = found.arms.get(variant, NOTHING)
+            counts = counts_of(reduced, metric, place)
             row = {
                 "metric": metric.label,
+                "kind": metric.kind,
+                "role": metric.role,
                 "variant": variant,
                 "n": int(arm.n),
                 "n_control": int(base.n),
@@ -58,21 +63,28 @@ def compare(
                 "value_control": base.mean,
                 "difference": arm.mean - base.mean,
             }
-            rows.append(row | _effect(metric, arm, base, alpha)._asdict())
+            row |= _effect(arm, base, counts, alpha)._asdict()
+            rows.append(row | {"method": "score" if counts else found.method})
     table = pd.DataFrame(rows)
-    table.insert(len(table.columns) - 1, "p_adjusted", holm(table["p_value"]))
-    return table
+    table["p_adjusted"] = holm(table["p_value"])
+    return table[[*table.columns.drop(["method", "note"]), "method", "note"]]
+
+
+def counts_of(reduced: Reduced, metric: Metric, place: int) -> bool:
+    """Whether the metric is a plain share of units, which score tests and intervals suit."""
+    plain_share = metric.kind == "proportion" and sum(reduced.layouts[place]) == 1
+    return plain_share and reduced.stratify is None
 
 
 def arms(
     reduced: Reduced, metrics: Sequence[Metric], variants: Sequence[str], alpha: float
 ) -> pd.DataFrame:
-    """Return one row per metric and variant, control included."""
+    """Return one row per metric and variant, control included, as observed: nothing is adjusted."""
     rows = []
     for place, metric in enumerate(metrics):
         for variant in variants:
-            arm = reduced.of(place, variant)
-            if metric.kind == "proportion":
+            arm = observed(reduced, metric, place, variant)
+            if metric.kind == "proportion" and reduced.layouts[place].after == 1:
                 _, low, high = wilson(_count(arm) if arm.n else _NAN, arm.n, alpha)
                 interval = float(low), float(high)
             else:
@@ -84,12 +96,10 @@ def arms(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _effect(metric: Metric, arm: Moments, base: Moments, alpha: float) -> Effect:
+def _effect(arm: Moments, base: Moments, counts: bool, alpha: float) -> Effect:
     if not (arm.n and base.n):
         return Effect(note="an arm has no units yet")
-    if metric.kind == "proportion":
-        return _rates(arm, base, alpha)
-    return _means(arm, base, alpha)
+    return _rates(arm, base, alpha) if counts else _means(arm, base, alpha)
 
 
 def _count(arm: Moments) -> int:

@@ -1,0 +1,240 @@
+"""The engine's part: units come down to the sums of each arm, by one query."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+
+from cxlib._checks import DataError
+from cxlib.experiment.metrics import Conversion, Metric
+from cxlib.experiment.samples import Cell, Reduced, Sample
+from cxlib.experiment.units import Units, not_finite
+
+Row = dict[str, Any]
+
+MOST_CELLS = 10_000
+LOST_DIGITS = 1e4  # squares past this many variances: their sums lose 4 digits of 16 and more
+
+
+def reduce_units(units: Units, metrics: Sequence[Metric], as_of: dt.date | None = None) -> Reduced:
+    """Run the one query, and check what only the rows can show.
+
+    Plain sums are the quickest scan; a metric that they lose digits of, or whose columns are not
+    null together, is asked again, as the engine's own centred moments.
+    """
+    rows = _rows(query(units, metrics), units)
+    kept = _check_rows(rows, as_of)
+    samples = _samples(units, metrics, kept)
+    counts = dict.fromkeys(sorted({str(row["variant"]) for row in rows}), 0)
+    for row in kept:
+        counts[row["variant"]] += row["units"]
+    return Reduced(
+        units=counts,
+        cells=[
+            Cell(
+                row["variant"],
+                row.get("stratum"),
+                tuple(row[f"by{k}"] for k in range(len(units.by))),
+                samples[at],
+            )
+            for at, row in enumerate(kept)
+        ],
+        layouts=units.layouts,
+        by=units.by,
+        stratify=units.stratify,
+        mixed=sum(int(row["units"]) for row in rows) - sum(counts.values()),
+        rows=sum(int(row.get("rows") or row["units"]) for row in rows),
+        folded=units.folded,
+    )
+
+
+def _samples(units: Units, metrics: Sequence[Metric], rows: list[Row]) -> list[list[Sample]]:
+    """Return the sample of each metric, for each row."""
+    found = [_plain(units, metric, place, rows) for place, metric in enumerate(metrics)]
+    again = [place for place, samples in enumerate(found) if samples is None]
+    if again:
+        keys = _keys(units)
+        centred = {
+            tuple(row[key] for key in keys): row for row in _rows(_centred(units, again), units)
+        }
+        same = [centred[tuple(row[key] for key in keys)] for row in rows]
+        for place in again:
+            found[place] = [_centred_sample(row, units.names(place)) for row in same]
+    return [list(own) for own in zip(*filter(None, found), strict=True)]
+
+
+def query(units: Units, metrics: Sequence[Metric]) -> ir.Table:
+    """Return the one query: numbers of units, and each metric's plain sums, by cell."""
+    table = _with_mixed(units)
+    columns: dict[str, ir.Value] = {"units": table.count()}
+    for name in ("rows", "late"):
+        if name in table.columns:
+            columns[name] = table[name].sum()
+    for place, metric in enumerate(metrics):
+        names = units.names(place)
+        for name in names:
+            columns |= {f"n_{name}": table[name].count(), f"s_{name}": table[name].sum()}
+        for a, b in _pairs(names):
+            columns[f"q_{a}_{b}"] = (table[a] * table[b]).sum()
+        if _is_rate(metric, units):
+            columns |= {
+                f"low_{names[0]}": table[names[0]].min(),
+                f"high_{names[0]}": table[names[0]].max(),
+            }
+    return table.group_by(_keys(units)).aggregate(**columns)
+
+
+def _with_mixed(units: Units) -> ir.Table:
+    table = units.table
+    if units.folded:
+        table = table.mutate(is_mixed=table["variant"] != table["last_variant"])
+    return table
+
+
+def _keys(units: Units) -> list[str]:
+    return [
+        "variant",
+        *(["is_mixed"] if units.folded else []),
+        *(["stratum"] if units.stratify is not None else []),
+        *(f"by{k}" for k in range(len(units.by))),
+    ]
+
+
+def _pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    return list(combinations_with_replacement(names, 2))
+
+
+def _is_rate(metric: Metric, units: Units) -> bool:
+    """Whether values are a user's own 0 and 1, which have to be looked at."""
+    return isinstance(metric, Conversion) and not units.folded
+
+
+def _rows(table: ir.Table, units: Units) -> list[Row]:
+    if units.by or units.stratify is not None:
+        table = table.limit(MOST_CELLS + 1)
+    rows: list[Row] = table.to_pyarrow().to_pylist()
+    if len(rows) > MOST_CELLS:
+        raise DataError(
+            f"by, stratify: more than {MOST_CELLS:,} combinations of their values and the variants; "
+            "name columns with few values"
+        )
+    return rows
+
+
+def _check_rows(rows: list[Row], as_of: dt.date | None) -> list[Row]:
+    """Return the rows of units that saw one variant, if all rows may be used."""
+    if not rows:
+        raise DataError("units: no rows; there is nothing to compare")
+    if unnamed := sum(row["units"] for row in rows if row["variant"] is None):
+        raise DataError(f"units: {unnamed:,} rows name no variant; fill them in, or leave them out")
+    if (late := sum(row.get("late", 0) for row in rows)) > 0:
+        raise DataError(
+            f"exposures: {late:,} lie after as_of={as_of}; give a later as_of, or filter them"
+        )
+    kept = [row for row in rows if not row.get("is_mixed")]
+    if not kept:
+        raise DataError("exposures: no user saw one variant only; there is nothing to compare")
+    return kept
+
+
+def _plain(units: Units, metric: Metric, place: int, rows: list[Row]) -> list[Sample] | None:
+    """Return the samples of each row by its plain sums; None where those do not do."""
+    names, pairs = units.names(place), _pairs(units.names(place))
+    if _is_rate(metric, units):
+        _check_rate(units, metric, names[0], rows)
+    sums = [row[f"s_{name}"] or 0.0 for row in rows for name in names]
+    squares = [row[f"q_{a}_{b}"] or 0.0 for row in rows for a, b in pairs]
+    if not all(map(math.isfinite, [*sums, *squares])):
+        raise DataError(not_finite(units.table, metric, names))
+    if any(row[f"n_{name}"] != row[f"n_{names[0]}"] for row in rows for name in names):
+        return None
+    samples = [_plain_sample(row, names) for row in rows]
+    for variant in {row["variant"] for row in rows}:
+        own = [
+            (row, sample)
+            for row, sample in zip(rows, samples, strict=True)
+            if row["variant"] == variant and sample.n
+        ]
+        for k, name in enumerate(names):
+            total = sum(row[f"q_{name}_{name}"] for row, _ in own)
+            scatter = sum((sample.n - 1) * sample.covariance[k, k] for _, sample in own)
+            if total > LOST_DIGITS * scatter and not (metric.kind == "proportion" and k == 0):
+                return None
+    return samples
+
+
+def _plain_sample(row: Row, names: Sequence[str]) -> Sample:
+    n, size = float(row[f"n_{names[0]}"]), len(names)
+    if not n:
+        return Sample(0.0, np.full(size, np.nan), np.zeros((size, size)))
+    sums = np.array([row[f"s_{name}"] for name in names], float)
+    scatter = _matrix(row, "q", names) - np.outer(sums, sums) / n
+    return Sample(n, sums / n, scatter / max(n - 1, 1))
+
+
+def _matrix(row: Row, prefix: str, names: Sequence[str]) -> np.ndarray:
+    matrix = np.zeros((len(names), len(names)))
+    for (i, a), (j, b) in combinations_with_replacement(enumerate(names), 2):
+        matrix[i, j] = matrix[j, i] = row[f"{prefix}_{a}_{b}"] or 0.0
+    return matrix
+
+
+def _centred(units: Units, places: Sequence[int]) -> ir.Table:
+    """Return the engine's own centred moments (Welford's) of units that carry all columns.
+
+    A mean of 1e9 keeps its variance so.
+    """
+    table = _with_mixed(units)
+    columns: dict[str, ir.Value] = {}
+    for place in places:
+        names = units.names(place)
+        known = ibis.and_(*[table[name].notnull() for name in names])
+        own = {name: ibis.ifelse(known, table[name], ibis.null("float64")) for name in names}
+        columns[f"n_{names[0]}"] = own[names[0]].count()
+        for name in names:
+            columns[f"mean_{name}"] = own[name].mean()
+        for a, b in _pairs(names):
+            columns[f"c_{a}_{b}"] = (
+                own[a].var(how="sample") if a == b else own[a].cov(own[b], how="sample")
+            )
+    return table.group_by(_keys(units)).aggregate(**columns)
+
+
+def _centred_sample(row: Row, names: Sequence[str]) -> Sample:
+    n = float(row[f"n_{names[0]}"])
+    mean = np.array([row[f"mean_{name}"] for name in names], float)
+    covariance = _matrix(row, "c", names)
+    flat = np.diag(covariance) <= (4 * 2.0**-52 * np.abs(mean)) ** 2  # nothing but rounding
+    covariance[flat, :] = covariance[:, flat] = 0.0
+    return Sample(n, mean, covariance)
+
+
+def _check_rate(units: Units, metric: Metric, name: str, rows: list[Row]) -> None:
+    """Values from 0 to 1 whose squares sum to what they sum to are 0 and 1 alone."""
+    fine = all(
+        row[f"n_{name}"] == 0
+        or (row[f"low_{name}"] >= 0 and row[f"high_{name}"] <= 1)
+        and row[f"s_{name}"] == row[f"q_{name}_{name}"]
+        for row in rows
+    )
+    if not fine:
+        raise DataError(not_rate(units.table, metric, units.table[name]))
+
+
+def not_rate(table: ir.Table, metric: Metric, value: ir.Value) -> str:
+    """Return the message about conversions other than 0 and 1, counted; "" if there are none."""
+    odd = value.notin([0.0, 1.0]).cast("int64").sum().name("odd")
+    count = table.aggregate(odd).to_pyarrow().to_pylist()[0]["odd"] or 0
+    if not count:
+        return ""
+    return (
+        f"metric {metric.label!r}: {count:,} values are other than 0 and 1; a conversion is one or "
+        "the other (for amounts use cx.Mean)"
+    )
