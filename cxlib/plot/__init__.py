@@ -2,11 +2,13 @@
 
 Nothing is computed here. Every figure is labelled in words, says its units, reads in
 grey, and carries alt text (``ax.figure.alt``) that notebooks and reports pass on. Those of
-lifetime value also say what they show, in one sentence that stands under the picture
+lifetime value and experiments also say what they show, in one sentence that stands under the picture
 (``ax.figure.reading``).
 """
 
-from cxlib.plot._experiment import experiment
+from cxlib.plot._experiment import experiment, sample_ratio
+from cxlib.plot._experiment_days import experiment_novelty, experiment_over_time
+from cxlib.plot._experiment_shapes import experiment_distribution, power_curve
 from cxlib.plot._funnel import funnel
 from cxlib.plot._health import activity, losses
 from cxlib.plot._ltv import ltv, ltv_segments
@@ -16,6 +18,9 @@ from cxlib.plot._retention import retention, retention_curve
 __all__ = [
     "activity",
     "experiment",
+    "experiment_distribution",
+    "experiment_novelty",
+    "experiment_over_time",
     "funnel",
     "losses",
     "ltv",
@@ -23,6 +28,8 @@ __all__ = [
     "ltv_grid",
     "ltv_segments",
     "ltv_tracking",
+    "power_curve",
     "retention",
     "retention_curve",
+    "sample_ratio",
 ]

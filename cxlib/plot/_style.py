@@ -56,6 +56,7 @@ def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
         "text.color": INK,
         "axes.labelcolor": INK,
         "grid.color": "#e4e7eb",
+        "text.parse_math": False,  # the $ of a name is no formula
     }
 
     @wraps(draw)
@@ -78,7 +79,8 @@ def axes(ax: Axes | None, width: float, height: float) -> Axes:
 
 def finish(ax: Axes, title: str, x: str, y: str, alt: str, reading: str = "") -> Axes:
     """Set the words of a finished picture: among them its alt text, and the sentence that reads it."""
-    ax.set(title=title, xlabel=x, ylabel=y)
+    ax.set_title(title, parse_math=False)
+    ax.set(xlabel=x, ylabel=y)
     ax.spines[["top", "right"]].set_visible(False)
     ax.figure.alt, ax.figure.reading = alt, reading  # type: ignore[union-attr]
     return ax
