@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import cxlib as cx
+from cxlib.experiment.exposed import units_of_exposures
 from cxlib.experiment.sums import query
-from cxlib.experiment.units import units_of_exposures
 from cxlib.tables import EVENTS, ORDERS
 
 GOLDEN = Path(__file__).parent / "golden" / "experiment.json"

@@ -9,8 +9,11 @@ from dataclasses import replace
 from ibis.common.exceptions import IbisError
 
 from cxlib._checks import DataError, ParameterError, check_date, check_number
+from cxlib.experiment.caps import with_caps
+from cxlib.experiment.carried import units_of_table
 from cxlib.experiment.checks import check_variants, run_checks
 from cxlib.experiment.compare import arms, compare
+from cxlib.experiment.exposed import Log, units_of_exposures
 from cxlib.experiment.metrics import (
     Conversion,
     Mean,
@@ -25,7 +28,7 @@ from cxlib.experiment.planning import plan_experiment
 from cxlib.experiment.result import ExperimentResult, verdict
 from cxlib.experiment.samples import Reduced
 from cxlib.experiment.sums import reduce_units
-from cxlib.experiment.units import Log, Units, units_of_exposures, units_of_table, with_caps
+from cxlib.experiment.units import Units
 from cxlib.sources import Source, as_table, load
 from cxlib.tables import EVENTS, EXPOSURES, ORDERS
 

@@ -10,9 +10,9 @@ import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, check_number, listed, suggest
 from cxlib._intervals import sample_ratio
+from cxlib.experiment.exposed import Log
 from cxlib.experiment.metrics import Metric
 from cxlib.experiment.samples import Reduced
-from cxlib.experiment.units import Log
 
 SAMPLE_RATIO_P = 0.001
 MOST_MIXED = 0.01

@@ -13,9 +13,10 @@ import ibis.expr.types as ir
 import numpy as np
 
 from cxlib._checks import DataError
-from cxlib.experiment.metrics import Conversion, Metric
+from cxlib.experiment.metrics import Metric
+from cxlib.experiment.odd import not_finite, not_rate
 from cxlib.experiment.samples import Cell, Reduced, Sample
-from cxlib.experiment.units import Units, not_finite
+from cxlib.experiment.units import Units
 
 Row = dict[str, Any]
 
@@ -82,12 +83,10 @@ def query(units: Units, metrics: Sequence[Metric]) -> ir.Table:
         for name in names:
             columns |= {f"n_{name}": table[name].count(), f"s_{name}": table[name].sum()}
         for a, b in _pairs(names):
-            columns[f"q_{a}_{b}"] = (table[a] * table[b]).sum()
-        if _is_rate(metric, units):
-            columns |= {
-                f"low_{names[0]}": table[names[0]].min(),
-                f"high_{names[0]}": table[names[0]].max(),
-            }
+            if a == b == names[0] and _is_rate(metric, place, units):
+                columns |= _of_rate(table, place, units)
+            else:
+                columns[f"q_{a}_{b}"] = (table[a] * table[b]).sum()
     return table.group_by(_keys(units)).aggregate(**columns)
 
 
@@ -111,9 +110,21 @@ def _pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     return list(combinations_with_replacement(names, 2))
 
 
-def _is_rate(metric: Metric, units: Units) -> bool:
-    """Whether values are a user's own 0 and 1, which have to be looked at."""
-    return isinstance(metric, Conversion) and not units.folded
+def _is_rate(metric: Metric, place: int, units: Units) -> bool:
+    """Whether the first column is 0 and 1 alone, so that its squares sum to what it sums to."""
+    return metric.kind == "proportion" and units.layouts[place].after == 1
+
+
+def _of_rate(table: ir.Table, place: int, units: Units) -> dict[str, ir.Value]:
+    """Return what shows whether values are 0 and 1 alone, where a user's own table has them."""
+    name, what = f"m{place}_0", units.unsure.get(place)
+    if what == "integer":
+        return {f"bits{place}": table[f"bits{place}"].bit_or()}
+    if what is None:
+        return {}
+    value = table[name]
+    squares = (value * value).sum()
+    return {f"low{place}": value.min(), f"high{place}": value.max(), f"squares{place}": squares}
 
 
 def _rows(table: ir.Table, units: Units) -> list[Row]:
@@ -147,8 +158,10 @@ def _check_rows(rows: list[Row], as_of: dt.date | None) -> list[Row]:
 def _plain(units: Units, metric: Metric, place: int, rows: list[Row]) -> list[Sample] | None:
     """Return the samples of each row by its plain sums; None where those do not do."""
     names, pairs = units.names(place), _pairs(units.names(place))
-    if _is_rate(metric, units):
-        _check_rate(units, metric, names[0], rows)
+    if _is_rate(metric, place, units):
+        _check_rate(units, metric, place, rows)
+        for row in rows:
+            row[f"q_{names[0]}_{names[0]}"] = row[f"s_{names[0]}"]
     sums = [row[f"s_{name}"] or 0.0 for row in rows for name in names]
     squares = [row[f"q_{a}_{b}"] or 0.0 for row in rows for a, b in pairs]
     if not all(map(math.isfinite, [*sums, *squares])):
@@ -216,25 +229,23 @@ def _centred_sample(row: Row, names: Sequence[str]) -> Sample:
     return Sample(n, mean, covariance)
 
 
-def _check_rate(units: Units, metric: Metric, name: str, rows: list[Row]) -> None:
-    """Values from 0 to 1 whose squares sum to what they sum to are 0 and 1 alone."""
-    fine = all(
-        row[f"n_{name}"] == 0
-        or (row[f"low_{name}"] >= 0 and row[f"high_{name}"] <= 1)
-        and row[f"s_{name}"] == row[f"q_{name}_{name}"]
-        for row in rows
-    )
+def _check_rate(units: Units, metric: Metric, place: int, rows: list[Row]) -> None:
+    """Whole numbers whose bits together are 0 or 1 are 0 and 1 alone.
+
+    So are numbers from 0 to 1 whose squares sum to what they sum to.
+    """
+    what, name = units.unsure.get(place), f"m{place}_0"
+    known = [row for row in rows if row[f"n_{name}"]]
+    if what == "integer":
+        fine = all(row[f"bits{place}"] in (0, 1) for row in known)
+    elif what == "number":
+        fine = all(
+            row[f"low{place}"] >= 0
+            and row[f"high{place}"] <= 1
+            and row[f"squares{place}"] == row[f"s_{name}"]
+            for row in known
+        )
+    else:
+        fine = True
     if not fine:
         raise DataError(not_rate(units.table, metric, units.table[name]))
-
-
-def not_rate(table: ir.Table, metric: Metric, value: ir.Value) -> str:
-    """Return the message about conversions other than 0 and 1, counted; "" if there are none."""
-    odd = value.notin([0.0, 1.0]).cast("int64").sum().name("odd")
-    count = table.aggregate(odd).to_pyarrow().to_pylist()[0]["odd"] or 0
-    if not count:
-        return ""
-    return (
-        f"metric {metric.label!r}: {count:,} values are other than 0 and 1; a conversion is one or "
-        "the other (for amounts use cx.Mean)"
-    )
