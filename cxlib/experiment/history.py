@@ -8,10 +8,20 @@ from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
+from ibis.common.exceptions import IbisError
 
-from cxlib._checks import DataError, ParameterError, check_date, check_duration, listed
+from cxlib._checks import (
+    DataError,
+    ParameterError,
+    check_columns,
+    check_date,
+    check_duration,
+    listed,
+)
+from cxlib.experiment.carried import units_of_table
+from cxlib.experiment.exposed import units_of_exposures
 from cxlib.experiment.metrics import Metric
-from cxlib.experiment.units import Units, units_of_exposures, units_of_table
+from cxlib.experiment.units import Units
 from cxlib.sources import Source, as_table, load
 from cxlib.tables import EVENTS, EXPOSURES, ORDERS, Contract
 
@@ -20,11 +30,15 @@ EVERYONE = "history"
 
 
 class History(NamedTuple):
-    """Units of history, the days on which they entered (None without dates), and the last of them."""
+    """Units of history, the column that tells them apart, and the days on which they entered.
+
+    Without dates ``n_days`` and ``as_of``, the last of them, are None.
+    """
 
     units: Units
-    n_days: int | None
-    as_of: dt.date | None
+    who: str
+    n_days: int | None = None
+    as_of: dt.date | None = None
 
 
 def read_history(
@@ -36,6 +50,8 @@ def read_history(
     start: str | dt.date | None = None,
     as_of: str | dt.date | None = None,
     unit: str | None = None,
+    stratify: str | None = None,
+    split_by: str | None = None,
 ) -> History:
     """Return the units of history with their metrics, as `cxlib.experiment` would count them.
 
@@ -52,10 +68,11 @@ def read_history(
                 f"{listed(known.when for known in (EXPOSURES, ORDERS, EVENTS))}: it has one row per "
                 "unit, and carries the metrics"
             )
-        return History(_of_table(table, metrics, unit), None, None)
-    if unit is not None:
+        return _of_table(table, metrics, unit, stratify, split_by)
+    if (given_by := unit or split_by) is not None:
+        name = "unit" if unit else "split_by"
         raise ParameterError(
-            f"unit={unit!r} is for a table that carries its metrics; units of {contract.name} are "
+            f"{name}={given_by!r} is for a table that carries its metrics; units of {contract.name} are "
             f"its {contract.who!r}"
         )
     logs = {
@@ -63,7 +80,7 @@ def read_history(
         for given, log in ((orders, ORDERS), (events, EVENTS))
         if given is not None
     }
-    return _of_rows(data, contract, logs, metrics, start, as_of)
+    return _of_rows(data, contract, logs, metrics, start, as_of, stratify)
 
 
 def _contract(table: ir.Table) -> Contract | None:
@@ -71,15 +88,29 @@ def _contract(table: ir.Table) -> Contract | None:
     return known[0] if known else None
 
 
-def _of_table(table: ir.Table, metrics: Sequence[Metric], unit: str | None) -> Units:
-    table = table.mutate(_everyone=ibis.literal(EVERYONE))
+def _of_table(
+    table: ir.Table,
+    metrics: Sequence[Metric],
+    unit: str | None,
+    stratify: str | None,
+    split_by: str | None,
+) -> History:
     for metric in metrics:
         if metric.within is not None:
             raise ParameterError(
                 f"metric {metric.label!r}: within= needs orders, events or exposures with their times; "
                 "on one row per unit the column holds what counts already"
             )
-    return units_of_table(table, "_everyone", metrics, unit)
+    if unit is not None and split_by is not None:
+        raise ParameterError("unit= is what is split already; leave split_by= away")
+    by = () if stratify is None else (stratify,)
+    table = table.mutate(_everyone=ibis.literal(EVERYONE))
+    if unit is not None:
+        return History(units_of_table(table, "_everyone", metrics, unit, by), "_unit")
+    if split_by is None:
+        table, split_by = table.mutate(_row=ibis.row_number()), "_row"
+    units = units_of_table(table, "_everyone", metrics, by=by, stratify=split_by)
+    return History(units, "stratum")
 
 
 def _of_rows(
@@ -89,6 +120,7 @@ def _of_rows(
     metrics: Sequence[Metric],
     start: str | dt.date | None,
     as_of: str | dt.date | None,
+    stratify: str | None,
 ) -> History:
     if as_of is None:
         raise ParameterError("as_of is missing; give the last observed day, such as '2024-12-31'")
@@ -108,12 +140,22 @@ def _of_rows(
         )
     when = rows[contract.when]
     seen = rows.filter(when >= _midnight(first), when < _midnight(last + dt.timedelta(days=1)))
+    by = () if stratify is None else (stratify,)
+    check_columns(contract.name, seen.columns, by)
     exposures = seen.select(
         user_id=seen[contract.who],
         variant=ibis.literal(EVERYONE),
         exposed_at=seen[contract.when],
+        **{column: seen[column] for column in by},
     )
-    return History(units_of_exposures(exposures, logs, metrics, last), n_days, last)
+    units = units_of_exposures(exposures, logs, metrics, last, by)
+    try:
+        units.table.get_backend()
+    except IbisError as error:
+        raise DataError(
+            f"history, orders and events lie in different engines ({error}); read them through one"
+        ) from None
+    return History(units, "user_id", n_days, last)
 
 
 def _first_day(
