@@ -133,11 +133,16 @@ def _draw_row(
         return
     colour, marker, _ = look(place)
     left, right = ax.get_xlim()
-    for ends, thick in (((low, high), 3.0), ((wide.low[row], wide.high[row]), 1.1)):
-        ax.hlines(at, max(ends[0], left), min(ends[1], right), color=colour, lw=thick, zorder=2)
-        for end, edge, arrow in ((-ends[0], -left, "<"), (ends[1], right, ">")):
-            if end > edge:
-                ax.plot(edge if arrow == ">" else -edge, at, arrow, color=colour, ms=8, clip_on=False, zorder=4)  # fmt: skip
+    ends = (low, high), (wide.low[row], wide.high[row])
+    for (start, end), thick in zip(ends, (3.0, 1.1), strict=True):
+        ax.hlines(at, max(start, left), min(end, right), color=colour, lw=thick, zorder=2)
+    outer = (
+        (left, "<", min(low, wide.low[row]) < left),
+        (right, ">", max(high, wide.high[row]) > right),
+    )
+    for edge, arrow, goes_on in outer:
+        if goes_on:
+            ax.plot(edge, at, arrow, color=colour, ms=8, clip_on=False, zorder=4)
     if left <= point <= right:
         ax.plot(point, at, marker, color=colour, ms=7.5, mec="white", mew=0.8, zorder=5)
 
@@ -268,7 +273,8 @@ def sample_ratio(
     ax.xaxis.set_major_formatter(FuncFormatter(amount))
     ax.grid(axis="y", visible=False)
     told = "; ".join(
-        f"{plain(name, 60)} {count:,.0f} units, {at:.2%}, planned {plan:.2%}"
+        f"{plain(name, 60)} {count:,.0f} units, {at:.2%}, "
+        + (f"planned {plan:.2%}" if np.isfinite(plan) else "no planned share")
         for name, count, at, plan in zip(shown["variant"], n, share.point, planned, strict=True)
     )
     return finish(

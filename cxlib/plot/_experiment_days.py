@@ -86,7 +86,9 @@ def experiment_over_time(
     shown = shown.assign(date=pd.to_datetime(shown["date"]))
     shown["day"] = mdates.date2num(shown["date"])
     top = _draw(shown, "experiment over time", columns, told, ax)
-    date_axis(top.figure.axes[-1] if ax is None else top)
+    _dates(
+        top.figure.axes[-1] if ax is None else top, shown["date"].drop_duplicates().sort_values()
+    )
     reading = _over_time_reading(shown, columns, told)
     title = f"Change against control so far (band: {interval})"
     return _words(top, shown, title, "units exposed until this date", words, ax, reading)
@@ -195,6 +197,16 @@ def _points(ax: Axes, at: np.ndarray, drawn: Limits, how: Look) -> None:
     ax.plot(at, drawn.point, how.marker, color=how.colour, ms=6, mec="white", mew=0.6)
 
 
+def _dates(ax: Axes, dates: pd.Series) -> None:
+    """Write few dates one by one, as a locator would fill the gaps with hours."""
+    if len(dates) > 9:
+        date_axis(ax)
+    else:
+        words = [f"{date:%-d %b}" for date in dates]
+        words[0] += f"\n{dates.iloc[0]:%Y}"
+        ax.set_xticks(mdates.date2num(dates), words)
+
+
 def _words(
     top: Axes, shown: pd.DataFrame, title: str, x: str, y: str, ax: Axes | None, reading: str
 ) -> Axes:
@@ -234,12 +246,11 @@ def _over_time_reading(
     ends = [limits(part.tail(1), *columns) for part in lines]
     first = [n for n, part in enumerate(lines) if part["metric"].iloc[0] == shown["metric"][0]]
     best = max(first, key=lambda n: np.nan_to_num(ends[n].point[0], nan=-np.inf))
-    part, end = lines[best], Limits(*(side[0] for side in ends[best]))
-    last, name = (
-        part.iloc[-1],
-        f"{spoken(part['metric'].iloc[0])} of {spoken(part['variant'].iloc[0])}",
-    )
-    if np.isnan(end.point):
+    part = lines[best]
+    point, low, high = (float(side[0]) for side in ends[best])
+    last = part.iloc[-1]
+    name = f"{spoken(last['metric'])} of {spoken(last['variant'])}"
+    if np.isnan(point):
         return f"On {last['date']:%-d %B %Y} the change in {name} cannot be computed."
     out = _excluding(limits(part, *columns))
     if out[-1]:
@@ -249,8 +260,8 @@ def _over_time_reading(
         earlier = f", which it left out on {out.sum()} of {len(out)} dates" if out.any() else ""
         since = f"takes in no change{earlier}"
     words = (
-        f"On {last['date']:%-d %B %Y} {name} has changed by {told(end.point)} "
-        f"({between(end.low, end.high, told)}); its interval {since}"
+        f"On {last['date']:%-d %B %Y} {name} has changed by {told(point)} "
+        f"({between(low, high, told)}); its interval {since}"
     )
     if len(lines) > 1:
         words += f"; of {len(lines)} lines drawn {sum(bool(_excluding(e)[0]) for e in ends)} leave out no change at their end"
@@ -266,9 +277,9 @@ def _novelty_reading(shown: pd.DataFrame, columns: list[str], told: Callable[[fl
     if not len(part):
         return f"The effect of {name} cannot be computed on any day."
     drawn = limits(part, *columns)
+    ends = np.column_stack([*drawn, part["day"].to_numpy(float)])[[0, -1]].tolist()
     day = [
-        f"{told(drawn.point[n])} ({between(drawn.low[n], drawn.high[n], told)}) on day {part['day'].iloc[n]:g}"
-        for n in (0, -1)
+        f"{told(point)} ({between(low, high, told)}) on day {at:g}" for point, low, high, at in ends
     ]
     if len(part) == 1:
         return f"The effect of {name} is {day[0]}, the only day so far."

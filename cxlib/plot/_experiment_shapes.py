@@ -242,14 +242,14 @@ def power_curve(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def _draw_power(ax: Axes, shown: pd.DataFrame, x: str) -> None:
-    lines = [(None, shown)] if x == "n_units" else list(shown.groupby("n_units"))
+    lines = [shown] if x == "n_units" else [part for _, part in shown.groupby("n_units")]
     if len(lines) > 8:
         raise ParameterError(
             f"power curve: {len(lines)} numbers of units are too many lines; keep 8 at most, with "
             "table[table['n_units'].isin([...])]"
         )
-    for place, (n, part) in enumerate(lines):
-        how, label = look(place), "" if n is None else f"{n:,.0f} units"
+    for place, part in enumerate(lines):
+        how, label = look(place), "" if x == "n_units" else f"{part['n_units'].iloc[0]:,.0f} units"
         ax.plot(part[x], part["power"], color=how.colour, ls=how.dash, lw=2, label=label)
     for _, plan in shown[shown["is_plan"]].iterrows():
         ax.plot(

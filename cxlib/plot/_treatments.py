@@ -178,16 +178,17 @@ def open_ends(ax: Axes, at: np.ndarray, drawn: Limits, told: Callable[[float], s
         (-drawn.low, -bottom, -1, "lower"),
     ):
         past = np.isfinite(drawn.point) & (limit > edge)
-        ax.plot(at[past], np.full(past.sum(), sign * edge), "^" if sign > 0 else "v", color=INK, ms=7, clip_on=False, zorder=5)  # fmt: skip
+        if not past.any():
+            continue
+        edges, arrow = np.full(past.sum(), sign * edge), "^" if sign > 0 else "v"
+        ax.plot(at[past], edges, arrow, color=INK, ms=7, clip_on=False, zorder=5)
         endless, ending = past & np.isinf(limit), past & np.isfinite(limit)
-        down = 4
         if endless.any():
-            _write_end(ax, at[int(endless.argmax())], sign * edge, sign * down, f"no {name} limit")
-            down = 19
+            _write_end(ax, at[int(endless.argmax())], sign * edge, sign * 4, f"no {name} limit")
         if ending.any():
             widest = int(np.where(ending, limit, -np.inf).argmax())
-            words = f"on to {told(sign * limit[widest])}"
-            _write_end(ax, at[widest], sign * edge, sign * down, words)
+            down = sign * (19 if endless.any() else 4)
+            _write_end(ax, at[widest], sign * edge, down, f"on to {told(sign * limit[widest])}")
 
 
 def _write_end(ax: Axes, x: float, y: float, down: float, words: str) -> None:
