@@ -194,20 +194,22 @@ def _satterthwaite(*terms: tuple[float, float]) -> float:
     return 1 / sum((squared / total) ** 2 / (n - 1) for squared, n in terms)
 
 
-def fieller(treatment: Moments, control: Moments, alpha: float = 0.05) -> tuple[float, float]:
+def fieller(
+    treatment: Moments, control: Moments, alpha: float = 0.05, critical: float | None = None
+) -> tuple[float, float]:
     """Return Fieller's interval of ``treatment.mean / control.mean - 1``; null if unbounded.
 
     Fieller, E. C. (1954), JRSS B 16, 175-185, with Welch's degrees of freedom: it leaves out 0
     exactly where Welch's p < alpha. It has no bounds where the control's mean itself is not
-    told from zero at ``alpha``.
+    told from zero at ``alpha``. ``critical``, where given, is the factor on standard errors.
     """
     from scipy.stats import t
 
     df = welch(treatment, control, alpha).df
     if math.isnan(df):
         return math.nan, math.nan
-    critical = float(t.isf(alpha / 2, df)) ** 2
-    noise, noise_control = critical * treatment.squared_error, critical * control.squared_error
+    factor = (float(t.isf(alpha / 2, df)) if critical is None else critical) ** 2
+    noise, noise_control = factor * treatment.squared_error, factor * control.squared_error
     scale = control.mean**2 - noise_control
     if scale <= 0:
         return math.nan, math.nan
@@ -216,16 +218,21 @@ def fieller(treatment: Moments, control: Moments, alpha: float = 0.05) -> tuple[
     return (middle - spread) / scale, (middle + spread) / scale
 
 
-def log_ratio(treatment: Moments, control: Moments, alpha: float = 0.05) -> tuple[float, float]:
+def log_ratio(
+    treatment: Moments, control: Moments, alpha: float = 0.05, critical: float | None = None
+) -> tuple[float, float]:
     """Return the delta-method interval of ``treatment.mean / control.mean - 1`` on the log scale.
 
     Both means must be above zero. ``var(log mean) = squared_error / mean^2``, with
-    Satterthwaite's degrees of freedom on that scale, as tea-tasting has it.
+    Satterthwaite's degrees of freedom on that scale, as tea-tasting has it. ``critical``, where
+    given, is the factor on the standard error.
     """
     from scipy.stats import t
 
     terms = [(arm.squared_error / arm.mean**2, arm.n) for arm in (treatment, control)]
-    half = float(t.isf(alpha / 2, _satterthwaite(*terms))) * math.sqrt(sum(v for v, _ in terms))
+    if critical is None:
+        critical = float(t.isf(alpha / 2, _satterthwaite(*terms)))
+    half = critical * math.sqrt(sum(squared for squared, _ in terms))
     centre = math.log(treatment.mean / control.mean)
     return math.expm1(centre - half), math.expm1(centre + half)
 

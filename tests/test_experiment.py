@@ -28,7 +28,9 @@ CASES: dict[str, dict[str, Any]] = {
 DAY = pd.Timestamp("2024-05-01")
 TABLE = [
     *("metric", "kind", "role", "variant", "n", "n_control", "value", "value_control"),
-    *("difference", "ci_low", "ci_high", "lift", "lift_low", "lift_high", "p_value", "p_adjusted"),
+    *("difference", "ci_low", "ci_high", "lift", "lift_low", "lift_high", "p_value"),
+    *("p_adjusted", "adjusted_low", "adjusted_high", "lift_adjusted_low", "lift_adjusted_high"),
+    *("margin", "p_margin", "p_equivalence", "chance_to_beat", "expected_loss", "chance_best"),
     *("method", "note"),
 ]
 

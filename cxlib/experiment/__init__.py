@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from ibis.common.exceptions import IbisError
 
-from cxlib._checks import DataError, ParameterError, check_date, check_number
+from cxlib._checks import DataError, ParameterError, check_date
 from cxlib.experiment.caps import with_caps
 from cxlib.experiment.carried import units_of_table
 from cxlib.experiment.checks import check_variants, run_checks
-from cxlib.experiment.compare import arms, compare
+from cxlib.experiment.compare import arms, compare, split
 from cxlib.experiment.exposed import Log, units_of_exposures
 from cxlib.experiment.metrics import (
     Conversion,
@@ -26,7 +26,9 @@ from cxlib.experiment.orders import order_statistics
 from cxlib.experiment.plan import ExperimentPlan
 from cxlib.experiment.planning import plan_experiment
 from cxlib.experiment.result import ExperimentResult, verdict
+from cxlib.experiment.rule import check_rule
 from cxlib.experiment.samples import Reduced
+from cxlib.experiment.segments import by_segment
 from cxlib.experiment.sums import reduce_units
 from cxlib.experiment.units import Units
 from cxlib.sources import Source, as_table, load
@@ -58,6 +60,12 @@ def experiment(
     stratify: str | None = None,
     by: str | Sequence[str] | None = None,
     alpha: float = 0.05,
+    adjust: str | None = "holm",
+    sequential: str | None = None,
+    looks: Sequence[float] | None = None,
+    spending: str = "obrien-fleming",
+    planned_units: float | None = None,
+    planned_end: str | dt.date | None = None,
 ) -> ExperimentResult:
     """Compare variants with control: difference, lift, intervals, checks and a verdict.
 
@@ -140,7 +148,7 @@ def experiment(
     1  units in each arm    True
     """
     metrics = check_metrics(metrics)
-    check_number("alpha", alpha, 0, 0.5, open_low=True)
+    rule = check_rule(alpha, adjust, sequential, looks, spending, planned_units, planned_end)
     day = None if as_of is None else check_date("as_of", as_of)
     control = str(control)
     columns = (by,) if isinstance(by, str) else tuple(by or ())
@@ -156,15 +164,17 @@ def experiment(
         units = units_of_table(table, variant, metrics, unit, columns, stratify)
     reduced = reduce(units, metrics, day)
     planned = check_variants(list(reduced.units), control, shares)
-    table = compare(reduced, metrics, control, list(planned), alpha)
-    checks = run_checks(reduced, metrics, planned, logs)
+    table = compare(reduced, metrics, control, list(planned), rule)
+    checks = run_checks(reduced, metrics, planned, logs, rule, day)
     return ExperimentResult(
         table=table,
         arms=arms(reduced, metrics, list(planned), alpha),
         checks=checks,
-        verdict=verdict(table, checks, alpha),
+        segments=by_segment(reduced, metrics, control, list(planned), rule),
+        split=split(reduced, planned, alpha),
+        verdict=verdict(table, checks, rule),
         control=control,
-        alpha=alpha,
+        rule=rule,
         as_of=day,
     )
 

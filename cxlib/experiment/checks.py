@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, check_number, listed, suggest
 from cxlib._intervals import sample_ratio
 from cxlib.experiment.exposed import Log
 from cxlib.experiment.metrics import Metric
+from cxlib.experiment.rule import Rule
 from cxlib.experiment.samples import Reduced
+from cxlib.experiment.sequential import sequential_sample_ratio
 
 SAMPLE_RATIO_P = 0.001
 MOST_MIXED = 0.01
@@ -66,9 +70,13 @@ def run_checks(
     metrics: Sequence[Metric],
     planned: Mapping[str, float],
     logs: Mapping[str, Log] | None,
+    rule: Rule,
+    as_of: dt.date | None,
 ) -> pd.DataFrame:
     """Return one row per check, failed ones first; ``logs`` is None on a table of units."""
-    checks = [_sample_ratio(reduced, planned), _enough_units(reduced, metrics, planned)]
+    checks = [_sample_ratio(reduced, planned, rule), _enough_units(reduced, metrics, planned)]
+    checks += _looking_early(reduced, rule, as_of)
+    checks += _alike_before(reduced, metrics, planned)
     if logs is not None:
         checks += [_one_variant_each(reduced), _repeats(reduced)]
         checks += _windows(reduced, metrics, planned)
@@ -79,9 +87,11 @@ def run_checks(
     return pd.DataFrame(checks, columns=Check._fields)
 
 
-def _sample_ratio(reduced: Reduced, planned: Mapping[str, float]) -> Check:
+def _sample_ratio(reduced: Reduced, planned: Mapping[str, float], rule: Rule) -> Check:
+    """Test the split once; or, where one looks again and again, by a test that allows for it."""
     counts = [reduced.units.get(variant, 0) for variant in planned]
-    p_value = sample_ratio(counts, list(planned.values())) if sum(counts) else float("nan")
+    test = sample_ratio if rule.sequential is None else sequential_sample_ratio
+    p_value = test(counts, list(planned.values())) if sum(counts) else float("nan")
     seen = ", ".join(f"{variant} {count:,}" for variant, count in zip(planned, counts, strict=True))
     shares = " : ".join(f"{share:.1%}" for share in planned.values())
     detail = f"{seen} against the planned {shares} (p = {p_value:.2g})"
@@ -101,6 +111,61 @@ def _enough_units(
         f"the fewest are {n:,.0f}, in {variant} for {label}; at least {FEWEST_UNITS} are needed"
     )
     return Check("units in each arm", n >= FEWEST_UNITS, float("nan"), detail)
+
+
+def _looking_early(reduced: Reduced, rule: Rule, as_of: dt.date | None) -> list[Check]:
+    """Fail a single look that comes before its planned end."""
+    if rule.planned_units is None and rule.planned_end is None:
+        return []
+    n_units = sum(reduced.units.values())
+    early = rule.is_early(n_units, as_of)
+    seen = [
+        *(
+            [f"{n_units:,} of {rule.planned_units:,.0f} planned units"]
+            if rule.planned_units
+            else []
+        ),
+        *([f"day {as_of} of a plan up to {rule.planned_end}"] if rule.planned_end else []),
+    ]
+    detail = f"{', '.join(seen)}; "
+    if rule.sequential is not None:
+        detail += "the sequential intervals and p values allow for looking early"
+    elif early:
+        detail += (
+            "looking before the planned end, and stopping at a good moment, inflates the error far "
+            "past alpha: wait, or ask with sequential='group' or 'always'"
+        )
+    else:
+        detail += "the planned end is reached"
+    return [Check("planned end", not early or rule.sequential is not None, float("nan"), detail)]
+
+
+def _alike_before(
+    reduced: Reduced, metrics: Sequence[Metric], planned: Mapping[str, float]
+) -> list[Check]:
+    """Compare the arms' covariates: before exposure nothing can have made a difference.
+
+    A weighted sum of squared distances from the common mean, chi-square with as many degrees of
+    freedom as there are treatments.
+    """
+    from scipy.stats import chi2
+
+    checks = []
+    for place, metric in enumerate(metrics):
+        after, before = reduced.layouts[place]
+        arms = [reduced.sample(place, variant) for variant in planned]
+        if not before or min(arm.n for arm in arms) < 2:
+            continue
+        means = np.array([arm.mean[after] for arm in arms])
+        squared = np.array([arm.covariance[after, after] / arm.n for arm in arms])
+        if not (squared > 0).all():
+            continue
+        away = means - np.average(means, weights=1 / squared)
+        p_value = float(chi2.sf(np.sum(away**2 / squared), len(arms) - 1))
+        shown = ", ".join(f"{name} {mean:.4g}" for name, mean in zip(planned, means, strict=True))
+        detail = f"{metric.label} before exposure: {shown} (p = {p_value:.2g})"
+        checks.append(Check("alike before", p_value >= SAMPLE_RATIO_P, p_value, detail))
+    return checks
 
 
 def _one_variant_each(reduced: Reduced, what: str = "users") -> Check:

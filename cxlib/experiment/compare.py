@@ -3,71 +3,152 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from cxlib._intervals import (
-    Moments,
-    fieller,
-    holm,
-    log_ratio,
-    mean_interval,
-    rates_difference,
-    rates_p_value,
-    rates_ratio,
-    welch,
-    wilson,
+from cxlib._intervals import Moments, mean_interval, wilson
+from cxlib.experiment.adjust import adjusted, adjusted_levels
+from cxlib.experiment.bayes import chance_best, chance_to_beat, expected_loss
+from cxlib.experiment.effects import (
+    Pair,
+    count,
+    effect,
+    is_equivalent,
+    keeps_margin,
+    posterior,
 )
 from cxlib.experiment.estimate import NOTHING, estimate, observed
 from cxlib.experiment.metrics import Metric
-from cxlib.experiment.samples import Reduced
+from cxlib.experiment.rule import Rule
+from cxlib.experiment.samples import Reduced, Segment
 
 _NAN = math.nan
-
-
-class Effect(NamedTuple):
-    """One treatment against control: an unknown number is null, and ``note`` says why."""
-
-    ci_low: float = _NAN
-    ci_high: float = _NAN
-    lift: float = _NAN
-    lift_low: float = _NAN
-    lift_high: float = _NAN
-    p_value: float = _NAN
-    note: str = ""
+INTERVALS = {
+    "ci_low": "adjusted_low",
+    "ci_high": "adjusted_high",
+    "lift_low": "lift_adjusted_low",
+    "lift_high": "lift_adjusted_high",
+}
+ORDER = [
+    *("metric", "kind", "role", "variant", "n", "n_control", "value", "value_control"),
+    *("difference", "ci_low", "ci_high", "lift", "lift_low", "lift_high", "p_value"),
+    *("p_adjusted", *INTERVALS.values(), "margin", "p_margin", "p_equivalence"),
+    *("chance_to_beat", "expected_loss", "chance_best", "method", "note"),
+]
 
 
 def compare(
-    reduced: Reduced, metrics: Sequence[Metric], control: str, variants: Sequence[str], alpha: float
+    reduced: Reduced,
+    metrics: Sequence[Metric],
+    control: str,
+    variants: Sequence[str],
+    rule: Rule,
+    segment: Segment | None = None,
 ) -> pd.DataFrame:
-    """Return one row per metric and treatment, Holm-adjusted over all rows."""
+    """Return one row per metric and treatment; see `cxlib.experiment` for the columns.
+
+    P values are adjusted over all rows but those of guardrails that have a margin.
+    """
     rows: list[dict[str, Any]] = []
+    pairs: list[Pair] = []
     for place, metric in enumerate(metrics):
-        found = estimate(reduced, metric, place)
-        base = found.arms.get(control, NOTHING)
-        for variant in variants:
-            if variant == control:
-                continue
-            arm = found.arms.get(variant, NOTHING)
-            counts = counts_of(reduced, metric, place)
-            row = {
-                "metric": metric.label,
-                "kind": metric.kind,
-                "role": metric.role,
-                "variant": variant,
-                "n": int(arm.n),
-                "n_control": int(base.n),
-                "value": arm.mean,
-                "value_control": base.mean,
-                "difference": arm.mean - base.mean,
-            }
-            row |= _effect(arm, base, counts, alpha)._asdict()
-            rows.append(row | {"method": "score" if counts else found.method})
+        for row, pair in _of_metric(reduced, metric, place, control, variants, rule, segment):
+            rows.append(row)
+            pairs.append(pair)
     table = pd.DataFrame(rows)
-    table["p_adjusted"] = holm(table["p_value"])
-    return table[[*table.columns.drop(["method", "note"]), "method", "note"]]
+    in_family = (table["role"] != "guardrail") | table["margin"].isna()
+    table["p_adjusted"] = table["p_value"]
+    table.loc[in_family, "p_adjusted"] = adjusted(table.loc[in_family, "p_value"], rule.adjust)
+    levels = pd.Series(rule.alpha, index=table.index)
+    levels[in_family] = adjusted_levels(
+        table.loc[in_family, "p_value"], table.loc[in_family, "p_adjusted"], rule.alpha
+    )
+    wide = [
+        effect(pair, level if level == level else rule.alpha)
+        for pair, level in zip(pairs, levels, strict=True)
+    ]
+    for name, as_adjusted in INTERVALS.items():
+        table[as_adjusted] = [getattr(one, name) for one in wide]
+    return table[ORDER]
+
+
+def _of_metric(
+    reduced: Reduced,
+    metric: Metric,
+    place: int,
+    control: str,
+    variants: Sequence[str],
+    rule: Rule,
+    segment: Segment | None,
+) -> list[tuple[dict[str, Any], Pair]]:
+    found = estimate(reduced, metric, place, segment)
+    arms = {variant: found.arms.get(variant, NOTHING) for variant in variants}
+    counts = counts_of(reduced, metric, place)
+    best = _chances(arms, counts, metric.lower_is_better)
+    everyone = sum(arm.n for arm in arms.values())
+    base, rows = arms[control], []
+    for variant in variants:
+        if variant == control:
+            continue
+        arm = arms[variant]
+        pair = Pair(arm, base, counts, rule.look(arm.n + base.n, everyone))
+        row = {
+            "metric": metric.label,
+            "kind": metric.kind,
+            "role": metric.role,
+            "variant": variant,
+            "n": int(arm.n),
+            "n_control": int(base.n),
+            "value": arm.mean,
+            "value_control": base.mean,
+            "difference": arm.mean - base.mean,
+            **effect(pair, rule.alpha)._asdict(),
+            "margin": _NAN if metric.margin is None else metric.margin,
+            "p_margin": keeps_margin(pair, metric.margin),
+            "p_equivalence": is_equivalent(pair, metric.equivalence),
+            **_bayes(pair, metric.lower_is_better),
+            "chance_best": best.get(variant, _NAN),
+            "method": _method(pair, found.method, rule),
+        }
+        rows.append((row, pair))
+    return rows
+
+
+def _method(pair: Pair, method: str, rule: Rule) -> str:
+    words = "score" if pair.by_score else "normal" if pair.counts else method
+    names = {"group": f"group-sequential, {rule.spending}", "always": "always valid"}
+    return words if rule.sequential is None else f"{words}; {names[rule.sequential]}"
+
+
+def _bayes(pair: Pair, lower_is_better: bool) -> dict[str, float]:
+    own, other = (posterior(arm, pair.counts, lower_is_better) for arm in (pair.arm, pair.base))
+    if own is None or other is None:
+        return {"chance_to_beat": _NAN, "expected_loss": _NAN}
+    return {
+        "chance_to_beat": chance_to_beat(own, other),
+        "expected_loss": expected_loss(own, other),
+    }
+
+
+def _chances(arms: Mapping[str, Moments], counts: bool, lower_is_better: bool) -> dict[str, float]:
+    """Return each variant's chance to be the best; empty where one of them is not known."""
+    known = {name: posterior(arm, counts, lower_is_better) for name, arm in arms.items()}
+    posteriors = [one for one in known.values() if one is not None]
+    if len(posteriors) < len(known):
+        return {}
+    return dict(zip(known, chance_best(posteriors).tolist(), strict=True))
+
+
+def split(reduced: Reduced, planned: Mapping[str, float], alpha: float) -> pd.DataFrame:
+    """Return one row per variant: its units, their share with Wilson's interval, and the planned one."""
+    n_units = [reduced.units.get(variant, 0) for variant in planned]
+    share, low, high = wilson(n_units, sum(n_units), alpha)
+    columns = {"n_units": n_units, "share": share, "ci_low": low, "ci_high": high}
+    return pd.DataFrame(
+        {"variant": list(planned), **columns, "planned_share": list(planned.values())}
+    )
 
 
 def counts_of(reduced: Reduced, metric: Metric, place: int) -> bool:
@@ -85,7 +166,7 @@ def arms(
         for variant in variants:
             arm = observed(reduced, metric, place, variant)
             if metric.kind == "proportion" and reduced.layouts[place].after == 1:
-                _, low, high = wilson(_count(arm) if arm.n else _NAN, arm.n, alpha)
+                _, low, high = wilson(count(arm) if arm.n else _NAN, arm.n, alpha)
                 interval = float(low), float(high)
             else:
                 interval = mean_interval(arm, alpha)
@@ -94,52 +175,3 @@ def arms(
             rows.append(row)
     columns = ["metric", "kind", "variant", "n", "n_left_out", "value", "ci_low", "ci_high"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _effect(arm: Moments, base: Moments, counts: bool, alpha: float) -> Effect:
-    if not (arm.n and base.n):
-        return Effect(note="an arm has no units yet")
-    return _rates(arm, base, alpha) if counts else _means(arm, base, alpha)
-
-
-def _count(arm: Moments) -> int:
-    return round(arm.mean * arm.n)
-
-
-def _rates(arm: Moments, base: Moments, alpha: float) -> Effect:
-    counts = (_count(arm), arm.n, _count(base), base.n)
-    low, high = rates_difference(*counts, alpha)
-    lift_low, lift_high = (limit - 1 for limit in rates_ratio(*counts, alpha))
-    effect = Effect(low, high, p_value=rates_p_value(*counts))
-    if _count(base):
-        return effect._replace(
-            lift=arm.mean / base.mean - 1, lift_low=lift_low, lift_high=lift_high
-        )
-    if _count(arm):
-        note = "no conversions in control: the lift has a lower limit only"
-        return effect._replace(lift_low=lift_low, note=note)
-    return effect._replace(note="no conversions at all: the lift is undefined")
-
-
-def _means(arm: Moments, base: Moments, alpha: float) -> Effect:
-    lift = (arm.mean - base.mean) / abs(base.mean) if base.mean else _NAN
-    if min(arm.n, base.n) < 2:
-        return Effect(lift=lift, note="an arm has one unit: no variance, no interval")
-    if arm.variance == base.variance == 0:
-        return Effect(lift=lift, note="no variance in either arm: no interval")
-    low, high, p_value, _ = welch(arm, base, alpha)
-    lift_low, lift_high, note = _lift_of_means(arm, base, alpha)
-    return Effect(low, high, lift, lift_low, lift_high, p_value, note)
-
-
-def _lift_of_means(arm: Moments, base: Moments, alpha: float) -> tuple[float, float, str]:
-    """Return Fieller's limits; where it has none the log ratio's; where neither holds null."""
-    if arm.mean == arm.variance == 0:
-        return _NAN, _NAN, "every unit of the variant is at zero: no interval of the lift"
-    low, high = fieller(arm, base, alpha)
-    if math.isfinite(low):
-        return (low, high, "") if base.mean > 0 else (-high, -low, "")
-    if arm.mean > 0 and base.mean > 0:
-        why = "control is not told from zero: the lift's interval is by log ratio"
-        return *log_ratio(arm, base, alpha), why
-    return _NAN, _NAN, "control is not told from zero: no interval of the lift"

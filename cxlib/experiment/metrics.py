@@ -60,6 +60,11 @@ class Metric:
         return self.name or self.quantities[0].of
 
     @property
+    def lower_is_better(self) -> bool:
+        """Whether its margin bounds it from above."""
+        return self.margin is not None and self.margin > 0
+
+    @property
     def covariate(self) -> str | dt.timedelta | tuple[str, str] | None:
         """Return ``before``, where the metric has one."""
         return getattr(self, "before", None)

@@ -11,6 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from cxlib.experiment.rule import Rule
+
+ADJUSTED = {
+    "holm": "Holm-adjusted ",
+    "bh": "Benjamini-Hochberg-adjusted ",
+    "by": "Benjamini-Yekutieli-adjusted ",
+    None: "",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class ExperimentResult:
@@ -28,8 +37,12 @@ class ExperimentResult:
         One sentence: ship, do not ship, keep running, or cannot be trusted and why.
     control : str
         The variant that the others are compared with.
-    alpha : float
-        1 - the confidence of the intervals.
+    segments : pandas.DataFrame or None
+        One row per metric, treatment and segment of each column of ``by``; None without.
+    split : pandas.DataFrame
+        One row per variant: units, and their share against the planned one.
+    rule : Rule
+        The options that say when a difference counts: ``rule.alpha`` and the others.
     as_of : datetime.date or None
         The last observed day, included.
     """
@@ -37,9 +50,11 @@ class ExperimentResult:
     table: pd.DataFrame
     arms: pd.DataFrame
     checks: pd.DataFrame
+    segments: pd.DataFrame | None
+    split: pd.DataFrame
     verdict: str
     control: str
-    alpha: float
+    rule: Rule
     as_of: dt.date | None
 
     def __repr__(self) -> str:
@@ -48,38 +63,66 @@ class ExperimentResult:
     def _repr_html_(self) -> str:
         failed = self.checks.loc[~self.checks["passed"], ["check", "detail"]]
         checks = failed.to_html(index=False) if len(failed) else ""
-        numbers = _shown(self.table, self.alpha).to_html(index=False)
+        numbers = _shown(self.table, self.rule).to_html(index=False)
         return f"<p><strong>{html.escape(self.verdict)}</strong></p>{checks}{numbers}"
 
 
-def verdict(table: pd.DataFrame, checks: pd.DataFrame, alpha: float) -> str:
-    """Return the one sentence; the first metric decides, and a failed check withholds it.
+def verdict(table: pd.DataFrame, checks: pd.DataFrame, rule: Rule) -> str:
+    """Return the one sentence; primary metrics decide, and a failed check withholds it.
 
-    Ship: the first metric rises and none falls, by adjusted p values. Do not ship: something
-    falls in every treatment. Keep running: all else.
+    Ship: a primary metric gets better, none gets worse, and every guardrail keeps its margin. Do
+    not ship: in every treatment something gets worse, or a guardrail is shown to pass its margin.
+    Keep running: all else. Better and worse are by adjusted p values; up is better, but for a
+    metric whose margin is above 0.
     """
     failed = checks[~checks["passed"]]
     if len(failed):
         return f"Cannot be trusted: {failed['check'].iloc[0]}: {failed['detail'].iloc[0]}"
-    moved = table[table["p_adjusted"] < alpha]
-    falls = moved[moved["difference"] < 0]
-    first = table[table["metric"] == table["metric"].iloc[0]]
-    safe = first[~first["variant"].isin(falls["variant"])]
-    rises = safe[(safe["p_adjusted"] < alpha) & (safe["difference"] > 0)]
-    if len(rises):
-        best = rises.sort_values("difference").iloc[-1]
-        return f"Ship {best['variant']}: {_told(best, alpha)}; no metric is shown to fall."
+    table = _judged(table, rule.alpha)
+    worse, unkept = table[table["is_worse"]], table[table["is_unkept"]]
+    first = table[table["role"] == "primary"]
+    safe = first[~first["variant"].isin(worse["variant"])]
+    rises = safe[safe["is_better"]]
+    ready = rises[~rises["variant"].isin(unkept["variant"])]
+    if len(ready):
+        best = ready.sort_values("chance_best", na_position="first").iloc[-1]
+        return f"Ship {best['variant']}: {_told(best, rule)}; no metric is shown to fall."
     if not len(safe):
-        worst = falls.sort_values("p_adjusted").iloc[0]
-        return f"Do not ship {worst['variant']}: {_told(worst, alpha)}."
+        worst = worse.sort_values("p_adjusted").iloc[0]
+        return f"Do not ship {worst['variant']}: {_told(worst, rule)}."
+    if len(rises):
+        guardrail = unkept[unkept["variant"] == rises["variant"].iloc[0]].iloc[0]
+        return f"Keep running: {_unkept(guardrail)}, though {_told(rises.iloc[0], rule)}."
     closest = safe.sort_values("p_value", na_position="last").iloc[0]
     if math.isnan(closest["p_value"]):
         return f"Keep running: {closest['metric']} has no answer yet ({closest['note']})."
-    nearest = f"{closest['variant']}: {_told(closest, alpha)}"
+    nearest = f"{closest['variant']}: {_told(closest, rule)}"
     return f"Keep running: no variant is shown to lift {closest['metric']} ({nearest})."
 
 
-def _told(row: pd.Series, alpha: float) -> str:
+def _judged(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Return the table with what is shown of each row: better, worse, or a margin not kept yet."""
+    gain = table["difference"].where(~(table["margin"] > 0), -table["difference"])
+    bounded = (table["role"] == "guardrail") & table["margin"].notna()
+    sure = table["p_adjusted"] < alpha
+    passed = bounded & (table["p_margin"] > 1 - alpha / 2)
+    return table.assign(
+        is_better=sure & (gain > 0),
+        is_worse=(sure & (gain < 0) & ~bounded) | passed,
+        is_unkept=bounded & ~(table["p_margin"] < alpha / 2),
+    )
+
+
+def _unkept(row: pd.Series) -> str:
+    side = "below" if row["margin"] < 0 else "above"
+    return (
+        f"{row['metric']} of {row['variant']} is not yet shown to stay within its margin "
+        f"(lift {_percent(row['lift'])}, interval {_interval(row['lift_low'], row['lift_high'], _percent)}, "
+        f"not {side} {row['margin']:+.1%})"
+    )
+
+
+def _told(row: pd.Series, rule: Rule) -> str:
     moves = "rises" if row["difference"] > 0 else "falls" if row["difference"] < 0 else "stays"
     values = f"from {_number(row['value_control'])} to {_number(row['value'])}"
     if math.isnan(row["lift_low"]) or math.isnan(row["lift_high"]):
@@ -88,14 +131,14 @@ def _told(row: pd.Series, alpha: float) -> str:
     else:
         effect = f"lift {_percent(row['lift'])}"
         interval = _interval(row["lift_low"], row["lift_high"], _percent)
-    level = f"{100 * (1 - alpha):g}%"
-    p_value = f"Holm-adjusted p = {row['p_adjusted']:.2g}"
+    level = f"{100 * (1 - rule.alpha):g}%"
+    p_value = f"{ADJUSTED[rule.adjust]}p = {row['p_adjusted']:.2g}"
     return f"{row['metric']} {moves} {values}, {effect}, {level} interval {interval}, {p_value}"
 
 
-def _shown(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
+def _shown(table: pd.DataFrame, rule: Rule) -> pd.DataFrame:
     """Return the table as a reader wants it: rounded, each interval in one cell."""
-    level = f"{100 * (1 - alpha):g}%"
+    level = f"{100 * (1 - rule.alpha):g}%"
     lines: list[dict[str, Any]] = [
         {
             "metric": row["metric"],
@@ -106,9 +149,9 @@ def _shown(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
             f"{level} interval": _interval(row["ci_low"], row["ci_high"], _number),
             "lift": _percent(row["lift"]),
             f"{level} interval of lift": _interval(row["lift_low"], row["lift_high"], _percent),
-            "p, Holm-adjusted": "–"
-            if math.isnan(row["p_adjusted"])
-            else f"{row['p_adjusted']:.2g}",
+            f"{ADJUSTED[rule.adjust]}p": _p(row["p_adjusted"]),
+            "chance to beat control": _share(row["chance_to_beat"]),
+            "expected loss": _number(row["expected_loss"]),
             "note": row["note"],
         }
         for _, row in table.iterrows()
@@ -125,6 +168,14 @@ def _number(value: float) -> str:
 
 def _percent(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:+.1%}"
+
+
+def _p(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2g}"
+
+
+def _share(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.1%}"
 
 
 def _interval(low: float, high: float, text: Callable[[float], str]) -> str:
