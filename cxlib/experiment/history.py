@@ -30,7 +30,7 @@ EVERYONE = "history"
 
 
 class History(NamedTuple):
-    """Units of history, the column that tells them apart, and the days on which they entered.
+    """Units of history, the column that tells apart what is randomised, and the days of entering.
 
     Without dates ``n_days`` and ``as_of``, the last of them, are None.
     """
@@ -52,11 +52,13 @@ def read_history(
     unit: str | None = None,
     stratify: str | None = None,
     split_by: str | None = None,
+    apart: bool = False,
 ) -> History:
     """Return the units of history with their metrics, as `cxlib.experiment` would count them.
 
     Orders, events and exposures are known by their time stamps: a unit enters with its first
-    row from ``start`` on. Anything else has one row per unit (or, with ``unit``, finer ones).
+    row from ``start`` on. Anything else has one row per unit (or, with ``unit``, finer ones), which
+    get a number where they have to be told ``apart``.
     """
     table = as_table(data)
     contract = _contract(table)
@@ -68,7 +70,7 @@ def read_history(
                 f"{listed(known.when for known in (EXPOSURES, ORDERS, EVENTS))}: it has one row per "
                 "unit, and carries the metrics"
             )
-        return _of_table(table, metrics, unit, stratify, split_by)
+        return _of_table(table, metrics, unit, stratify, split_by, apart)
     if (given_by := unit or split_by) is not None:
         name = "unit" if unit else "split_by"
         raise ParameterError(
@@ -94,6 +96,7 @@ def _of_table(
     unit: str | None,
     stratify: str | None,
     split_by: str | None,
+    apart: bool,
 ) -> History:
     for metric in metrics:
         if metric.within is not None:
@@ -107,7 +110,7 @@ def _of_table(
     table = table.mutate(_everyone=ibis.literal(EVERYONE))
     if unit is not None:
         return History(units_of_table(table, "_everyone", metrics, unit, by), "_unit")
-    if split_by is None:
+    if split_by is None and apart:
         table, split_by = table.mutate(_row=ibis.row_number()), "_row"
     units = units_of_table(table, "_everyone", metrics, by=by, stratify=split_by)
     return History(units, "stratum")
