@@ -12,7 +12,14 @@ from scipy.special import gammaln, ndtri
 from cxlib._checks import ParameterError, check_choice, check_number
 from cxlib._intervals import Numbers
 from cxlib.experiment.sequential.group import check_fractions, spent
-from cxlib.experiment.sequential.paths import START, crossings, lower_limit, reach, upper_limit
+from cxlib.experiment.sequential.paths import (
+    START,
+    crossings,
+    lower_limit,
+    reach,
+    remaining,
+    upper_limit,
+)
 
 
 def drift_for_power(fractions: Sequence[float], critical: Sequence[float], power: float) -> float:
@@ -38,15 +45,17 @@ def drift_for_power(fractions: Sequence[float], critical: Sequence[float], power
     2.802
     """
     check_number("power", power, 0, 1 - 1e-12, open_low=True)
-    looks, lower = check_fractions(fractions), [-z for z in critical]
+    looks, lower, most = check_fractions(fractions), [-z for z in critical], critical[-1] + 10
+    before = remaining(looks, lower, critical, reach(1e-3, most))
 
     def excess(drift: float) -> float:
-        down, up = crossings(looks, lower, critical, drift=drift)
-        return float(down.sum() + up.sum()) - power
+        ahead = list(zip(before, looks, critical, strict=True))
+        up = sum(paths.above(t, z, drift) for paths, t, z in ahead)
+        return up + sum(paths.below(t, -z, drift) for paths, t, z in ahead) - power
 
     if excess(0.0) >= 0:
         raise ParameterError(f"power={power!r} is not above the test's own error; give a greater")
-    return float(brentq(excess, 0.0, critical[-1] + 10, xtol=1e-10))
+    return float(brentq(excess, 0.0, most, xtol=1e-10))
 
 
 def classic_boundaries(
@@ -217,10 +226,8 @@ def conversion_race(lift: float, *, alpha: float = 0.05, power: float = 0.8) -> 
         middle = (least + most) // 2
         least, most = (least, middle) if _race(middle, chance, alpha, power) else (middle, most)
     # whole numbers make power jump: a lead a little below may do as well
-    for lead in range(max(1, most - 10), most + 1):
-        if n := _race(lead, chance, alpha, power):
-            break
-    return n, lead
+    near = ((_race(lead, chance, alpha, power), lead) for lead in range(max(1, most - 10), most))
+    return next((found for found in near if found[0]), (_race(most, chance, alpha, power), most))
 
 
 def _race(lead: int, chance: float, alpha: float, power: float) -> int:

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from cxlib._checks import ParameterError, check_choice, check_number
-from cxlib.experiment.sequential.paths import START, crossings, reach, upper_limit
+from cxlib.experiment.sequential.paths import START, reach, remaining, upper_limit
 
 SPENDING = ("obrien-fleming", "pocock", "power-1")
 SAME_LOOK = 1e-4  # looks with less new information than this are one look
@@ -259,10 +259,13 @@ def adjusted_interval(
     looks = [t / fractions[-1] for t in check_fractions(fractions)]
     lower, upper = [-c for c in critical[:-1]] + [-math.inf], [*critical[:-1], z]
 
-    def excess(drift: float, share: float) -> float:
-        return float(crossings(looks, lower, upper, drift=drift)[1].sum()) - share
+    edge = (max(abs(z), critical[-1]) + 10) / math.sqrt(looks[0])
+    before = remaining(looks, lower, upper, reach(1e-3, edge))
 
-    edge = (max(abs(z), max(critical)) + 10) / math.sqrt(looks[0])
+    def excess(drift: float, share: float) -> float:
+        ahead = zip(before, looks, upper, strict=True)
+        return sum(paths.above(t, high, drift) for paths, t, high in ahead) - share
+
     low, middle, high = (
         float(brentq(excess, -edge, edge, (share,), xtol=1e-10))
         for share in (alpha / 2, 0.5, 1 - alpha / 2)

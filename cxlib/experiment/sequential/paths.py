@@ -42,7 +42,7 @@ class Paths(NamedTuple):
 
     def within(self, t: float, low: float, high: float) -> Paths:
         """Return the paths that are still between the z values ``low`` and ``high`` at ``t``."""
-        root, step = math.sqrt(t), math.sqrt(t - self.t)
+        root, step, high = math.sqrt(t), math.sqrt(t - self.t), max(low, high)
         n_panels = max(1, math.ceil((high - low) * root / step / _PANEL))
         half = (high - low) * root / n_panels / 2
         centres = low * root + half * np.arange(1, 2 * n_panels, 2)
@@ -54,7 +54,9 @@ class Paths(NamedTuple):
     def _weighed(self, drift: float) -> Numbers:
         if not drift:
             return self.weight
-        weighed: Numbers = self.weight * np.exp(drift * self.at - drift**2 * self.t / 2)
+        with np.errstate(divide="ignore"):  # far out the density itself is 0
+            log_weight = np.log(self.weight)
+        weighed: Numbers = np.exp(log_weight + drift * self.at - drift**2 * self.t / 2)
         return weighed
 
     def _mirrored(self) -> Paths:
@@ -133,10 +135,18 @@ def crossings(
     >>> (down + up).sum().round(3)
     np.float64(0.05)
     """
-    paths, down, up = START, [], []
-    limit = reach(1e-3, drift)
-    for t, low, high in zip(fractions, lower, upper, strict=True):
-        down.append(paths.below(t, low, drift))
-        up.append(paths.above(t, high, drift))
-        paths = paths.within(t, max(low, -limit), min(high, limit))
+    before = remaining(fractions, lower, upper, reach(1e-3, drift))
+    looks = list(zip(before, fractions, lower, upper, strict=True))
+    down = [paths.below(t, low, drift) for paths, t, low, _ in looks]
+    up = [paths.above(t, high, drift) for paths, t, _, high in looks]
     return np.array(down), np.array(up)
+
+
+def remaining(
+    fractions: Sequence[float], lower: Sequence[float], upper: Sequence[float], limit: float
+) -> list[Paths]:
+    """Return the paths that are still inside before each look, none of them past ``limit``."""
+    paths = [START]
+    for t, low, high in zip(fractions[:-1], lower, upper, strict=False):
+        paths.append(paths[-1].within(t, max(low, -limit), min(high, limit)))
+    return paths
