@@ -379,7 +379,7 @@ def test_a_fit_shows_its_verdict_and_parameters(fit: LtvFit) -> None:
     assert "converged: " in html
     assert "As of 2022-12-31, 365 days ahead, 10% a year" in html
     assert "<td>alpha</td>" in html
-    assert "_histories" not in repr(fit)
+    assert repr(fit) == f"LtvFit(BG/NBD, as of 2022-12-31: {fit.verdict!r})"
     assert list(fit.table.columns) == ["parameter", "value", "standard_error", "meaning"]
 
 

@@ -98,13 +98,15 @@ def test_a_single_customer_can_be_held_out_under_the_same_label(model: str) -> N
     held = cx.holdout_ltv(ONE_LOYAL, split=SPLIT, as_of=AS_OF, model=model)
     assert held.fit.status == "too little data"
     assert np.isfinite(held.tracking.select_dtypes("number").to_numpy(float)).all()
-    assert "and 0 came;" in held.verdict
+    assert "and none came: there is nothing to judge it by." in held.verdict
 
 
 def test_models_of_a_single_customer_are_compared_under_the_same_label() -> None:
     compared = cx.compare_ltv(ONE_LOYAL, as_of=AS_OF)
     assert set(compared.table["status"]) == {"too little data"}
     assert "but no model converged here: too little data" in compared.verdict
+    assert "BG/NBD, Pareto/NBD and MBG/NBD cannot be told apart (their" in compared.verdict
+    assert repr(compared) == f"LtvComparison({compared.verdict!r})"
 
 
 # Before the first order, and after it

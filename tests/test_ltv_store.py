@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 import cxlib as cx
 from cxlib.ltv import LtvFit, ltv_summary
 from cxlib.ltv.assumptions import Share
+from cxlib.ltv.silence import Silence
 
 AS_OF = "2023-12-31"
 
@@ -179,6 +181,12 @@ def test_files_that_cannot_be_read_or_written_are_named(fit: LtvFit, tmp_path: P
         cx.load_ltv(tmp_path / "picture.json")
 
 
+def test_a_day_without_orders_is_refused(path: Path) -> None:
+    says = "as_of='2024-03-31' needs orders=: without them a saved fit answers as of 2023-12-31"
+    with pytest.raises(cx.ParameterError, match=says):
+        cx.load_ltv(path, as_of="2024-03-31")
+
+
 def test_orders_without_a_purchase_cannot_be_forecast(path: Path) -> None:
     orders = shop(1, 5).assign(net_revenue=-1.0)
     with pytest.raises(cx.DataError, match="no customer has a day with positive net spend"):
@@ -263,7 +271,7 @@ def checks(fit: LtvFit) -> pd.DataFrame:
 def test_simulated_truth_keeps_all_assumptions(fit: LtvFit) -> None:
     found = checks(fit)
     assert list(found.index) == [
-        "the fit converged", "spend does not go with frequency",
+        "the fit converged", "orders reach as_of", "spend does not go with frequency",
         "late customers buy as early ones did", "segments buy alike", "segments spend alike",
         "guests are few",
     ]  # fmt: skip
@@ -271,6 +279,75 @@ def test_simulated_truth_keeps_all_assumptions(fit: LtvFit) -> None:
     assert known["passed"].all()
     assert found["passed"].isna()["guests are few"]
     assert found["detail"]["the fit converged"] == fit.verdict
+
+
+def test_a_day_later_than_the_data_is_told_in_the_verdict_and_by_a_check(
+    fit: LtvFit, path: Path, orders: pd.DataFrame
+) -> None:
+    seen = orders[orders["ordered_at"] < "2024-01-01"]
+    silent = (pd.Timestamp("2025-06-30") - seen["ordered_at"].max().normalize()).days
+    says = f" Nobody bought in the last {silent} days up to as_of=2025-06-30: give the day the data end."
+    late = cx.fit_ltv(seen, as_of="2025-06-30", n_boot=40)
+    applied = cx.load_ltv(path, orders=seen, as_of="2025-06-30")
+    assert late.verdict.endswith(says)
+    assert applied.verdict == fit.verdict + says
+    for one in (late, applied):
+        found = checks(one).loc["orders reach as_of"]
+        assert (found["passed"], found["value"]) == (False, silent)
+        assert f"nobody bought in the last {silent} days up to as_of; at " in found["detail"]
+    assert checks(fit)["passed"]["orders reach as_of"]
+    assert "Nobody" not in fit.verdict
+
+
+@pytest.mark.parametrize(
+    ("days", "rate", "is_long", "says"),
+    [
+        (0, 50.0, False, "somebody bought on as_of itself"),
+        (1, 0.5, False, "in the last day up to as_of; at 0.5 purchases a day the chance of that is 60.7%"),
+        (7, 50.0, False, "is under 0.1%, but a shop may be closed for 7 days"),
+        (8, 50.0, True, "the data end before as_of"),
+        # exp(-6.9) is 0.00101 and exp(-6.91) is 0.000998
+        (690, 0.01, False, "the chance of that is 0.1%"),
+        (691, 0.01, True, "is under 0.1%: the data end before as_of"),
+    ],
+)  # fmt: skip
+def test_a_silence_is_long_beyond_closed_days_and_beyond_chance(
+    days: int, rate: float, is_long: bool, says: str
+) -> None:
+    silence = Silence(days, rate)
+    assert silence.is_long == is_long
+    assert says in silence.detail
+    assert ("Nobody" in silence.after("x.", dt.date(2024, 1, 1))) == is_long
+
+
+def test_silence_is_that_of_all_customers_at_the_rate_of_their_purchase_days() -> None:
+    rows = [
+        ("a", "2023-01-01"),
+        ("a", "2023-01-21"),
+        ("b", "2023-01-11"),
+        ("a", "2023-01-21 20:00"),
+    ]
+    orders = pd.DataFrame(rows, columns=["customer_id", "ordered_at"])
+    orders = orders.assign(
+        order_id=range(4), net_revenue=9.0,
+        ordered_at=pd.to_datetime(orders["ordered_at"], format="ISO8601"),
+    )  # fmt: skip
+    fit = cx.fit_ltv(orders, as_of="2023-01-30")
+    assert Silence.of(fit.base) == (9, 3 / 30)
+
+
+def test_correlation_among_few_is_held_against_chance(orders: pd.DataFrame) -> None:
+    # 1.96 / sqrt(n) bounds the correlation of n that are independent in 95 of 100 cases
+    name, found = "spend does not go with frequency", []
+    for seed in range(40):
+        fit = cx.fit_ltv(shop(100 + seed, 40), as_of=AS_OF)
+        row, limit = checks(fit).loc[name], 1.96 / math.sqrt(fit.n_repeat_customers)
+        assert limit > 0.2
+        assert row["passed"] == (abs(row["value"]) <= limit)
+        assert f"repeat customers chance alone reaches {limit:.2f}" in row["detail"]
+        found.append(abs(row["value"]))
+    assert max(found) > 0.2
+    assert "chance" not in checks(cx.fit_ltv(orders, as_of=AS_OF))["detail"][name]
 
 
 def test_correlation_is_that_of_numpy_over_repeat_customers(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cxlib._bgnbd import spend_line
 from cxlib.ltv.base import Base, Numbers
+from cxlib.ltv.silence import Silence
 from cxlib.ltv.verdict import ENOUGH_REPEAT_CUSTOMERS
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def assumptions(fit: LtvFit) -> pd.DataFrame:
     """Return `LtvFit.checks`."""
     checks = [
         Check("the fit converged", fit.status == "converged", fit.n_repeat_customers, fit.verdict),
+        _reaching(fit),
         _spend_and_frequency(fit),
         _cohorts(fit),
         *([_segments_buy(fit), _segments_spend(fit)] if fit.by is not None else []),
@@ -55,6 +57,11 @@ def assumptions(fit: LtvFit) -> pd.DataFrame:
     ]
     table = pd.DataFrame(checks)
     return table.astype({"passed": "boolean", "value": float})
+
+
+def _reaching(fit: LtvFit) -> Check:
+    silence = Silence.of(fit.base)
+    return Check("orders reach as_of", not silence.is_long, silence.days, silence.detail)
 
 
 def _spend_and_frequency(fit: LtvFit) -> Check:
@@ -78,7 +85,11 @@ def _spend_and_frequency(fit: LtvFit) -> Check:
         f"orders and spend per order of repeat customers correlate at {correlation:+.2f}; the model "
         f"puts spend per order off by {', '.join(off)}"
     )
-    return Check(name, abs(correlation) <= MOST_CORRELATION, correlation, detail)
+    by_chance = 1.96 / math.sqrt(n.sum())
+    if by_chance > MOST_CORRELATION:
+        detail += f"; among {n.sum():,.0f} repeat customers chance alone reaches {by_chance:.2f}"
+    limit = max(MOST_CORRELATION, by_chance)
+    return Check(name, abs(correlation) <= limit, correlation, detail)
 
 
 def _repeats(fit: LtvFit, rows: Flags) -> Share:

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -16,11 +17,12 @@ from cxlib.ltv.base import Base
 from cxlib.ltv.fit import check_repeats, fit_both
 from cxlib.ltv.histories import histories
 from cxlib.ltv.holdout import bought_days, check_split, held_out
+from cxlib.ltv.silence import Silence
 from cxlib.ltv.verdict import judge
 from cxlib.show import show
 from cxlib.sources import Source
 
-CLOSE_TOTAL, CLOSE_MAE = 0.05, 1.02
+CLOSE_TOTAL, CLOSE_MAE, CLOSE_BIC = 0.05, 1.02, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,8 @@ class LtvComparison:
     model : str
         The model to trust.
     verdict : str
-        Which model to trust and why, in a sentence.
+        Which model to trust and why, in a sentence; and another one where ``as_of`` is later than
+        the data.
     split, as_of : datetime.date
         Last day that the models of the holdout saw, and last observed day.
     """
@@ -47,6 +50,9 @@ class LtvComparison:
     verdict: str
     split: dt.date
     as_of: dt.date
+
+    def __repr__(self) -> str:
+        return f"LtvComparison({self.verdict!r})"
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.verdict)}</p>{show(self.table)._repr_html_()}"
@@ -85,7 +91,9 @@ def compare_ltv(
     Statistics 6, 461-464); it can be compared because all models give the density of the same
     histories. The trusted model is found in steps, among those that converged if any did: the
     holdout's total within 5 points of the closest; then its error for one customer within 2 %
-    of the smallest; then the lowest BIC.
+    of the smallest; then the lowest BIC. The verdict gives the step that decided; where that is
+    BIC, models within 2 of the lowest cannot be told apart (Kass and Raftery 1995, Journal of
+    the American Statistical Association 90, 773-795).
 
     Examples
     --------
@@ -109,12 +117,13 @@ def compare_ltv(
             f"none of {', '.join(MODELS)} has an optimum for these orders; give a longer history or "
             "more customers, and look for customers or days that are not like the others"
         )
-    best = _trusted(rows)
-    rows["place"] = (rows["model"] != best).astype(int)
+    trusted = _trusted(rows)
+    rows["place"] = (rows["model"] != trusted.model).astype(int)
     rows = rows.sort_values(["place", "bic"], ignore_index=True)
     columns = ["model", "log_likelihood", "n_parameters", "bic", "status"]
     table_ = rows[[*columns, "holdout_mae", "holdout_total_error"]]
-    return LtvComparison(table_, best, _verdict(table_), last, end)
+    verdict = Silence.of(base).after(_verdict(table_, trusted), end)
+    return LtvComparison(table_, trusted.model, verdict, last, end)
 
 
 def _two_thirds(days: ir.Table, as_of: dt.date) -> dt.date:
@@ -152,42 +161,78 @@ def _row(
     }
 
 
-def _trusted(rows: pd.DataFrame) -> str:
+class Trusted(NamedTuple):
+    """The model to trust, the step that decided, and those that it beat there, the best first."""
+
+    model: str
+    step: str
+    beaten: list[str]
+
+
+def _trusted(rows: pd.DataFrame) -> Trusted:
     """Return the model that survives all steps; a step that nobody has numbers for decides nothing."""
-    left = rows[rows["log_likelihood"].notna()]
-    if (left["status"] == "converged").any():
-        left = left[left["status"] == "converged"]
-    total = left["holdout_total_error"].abs()
-    if total.notna().any():
-        left = left[total <= total.min() + CLOSE_TOTAL]
-    if left["holdout_mae"].notna().any():
-        left = left[left["holdout_mae"] <= CLOSE_MAE * left["holdout_mae"].min()]
-    return str(left.sort_values("bic")["model"].iloc[0])
+    left = rows[rows["log_likelihood"].notna()].sort_values("bic")
+    for step in ("status", "holdout_total_error", "holdout_mae"):
+        passed = _passed(left, step)
+        if passed.sum() == 1:
+            return Trusted(str(left["model"][passed].iloc[0]), step, list(left["model"][~passed]))
+        left = left[passed]
+    best, *beaten = left["model"]
+    return Trusted(str(best), "bic", beaten)
 
 
-def _verdict(table: pd.DataFrame) -> str:
-    """Say it of a table whose first row is the trusted model."""
-    best = table.iloc[0]
-    title = MODELS[str(best["model"])].title
-    others = table.iloc[1:].dropna(subset="bic")
-    reasons = [_against(best, others.sort_values("bic").iloc[0])] if len(others) else []
-    if pd.notna(best["holdout_mae"]):
-        total = best["holdout_total_error"]
-        off = "" if pd.isna(total) else f" and {total:+.1%} off in all"
-        reasons.append(
-            f"in the holdout it is {best['holdout_mae']:.3f} orders off per customer{off}"
-        )
+def _passed(left: pd.DataFrame, step: str) -> pd.Series:
+    """Say which models pass a step: all, if it has no numbers for any of them."""
+    if step == "status":
+        passed = left["status"] == "converged"
+    elif step == "holdout_total_error":
+        total = left[step].abs()
+        passed = total <= total.min() + CLOSE_TOTAL
+    else:
+        passed = left[step] <= CLOSE_MAE * left[step].min()
+    return passed if passed.any() else passed | True
+
+
+def _verdict(table: pd.DataFrame, trusted: Trusted) -> str:
+    """Say which model is trusted, by what it was decided, and how far that is to be believed."""
+    rows = table.set_index("model")
+    best = rows.loc[[trusted.model]].iloc[0]
+    decided, holdout = _decided(rows, trusted), _holdout(best)
+    reasons = [decided, *([holdout] if holdout else [])]
     if best["status"] != "converged":
         reasons.append(f"but no model converged here: {best['status']}")
-    return f"Trust {title}: {'; '.join(reasons or ['no other model has a fit'])}."
+    return f"Trust {MODELS[trusted.model].title}: {'; '.join(reasons)}."
 
 
-def _against(best: pd.Series, other: pd.Series) -> str:
-    """Say how the trusted model stands to the other with the lowest BIC."""
-    gap = other["bic"] - best["bic"]
-    name = MODELS[str(other["model"])].title
-    if gap >= 0:
-        return f"its BIC is {gap:,.1f} below that of {name}"
-    parted = "converged" in (best["status"], other["status"]) and best["status"] != other["status"]
-    why = "which did not converge" if parted else "but it foretells better"
-    return f"its BIC is {-gap:,.1f} above that of {name}, {why}"
+def _holdout(best: pd.Series) -> str:
+    if pd.isna(best["holdout_mae"]):
+        return ""
+    off = f"it is {best['holdout_mae']:.3f} orders off per customer"
+    if pd.isna(best["holdout_total_error"]):
+        return f"in the holdout, in which nothing came, {off}"
+    return f"in the holdout {off} and {best['holdout_total_error']:+.1%} off in all"
+
+
+def _decided(rows: pd.DataFrame, trusted: Trusted) -> str:
+    """Give the reason by which the steps ended, against the best of those beaten there."""
+    if not trusted.beaten:
+        return "no other model has a fit"
+    best, other = (rows.loc[[one]].iloc[0] for one in (trusted.model, trusted.beaten[0]))
+    name = MODELS[trusted.beaten[0]].title
+    if trusted.step == "status":
+        return f"{_titles(trusted.beaten)} did not converge"
+    if trusted.step == "holdout_total_error":
+        return f"it foretells the total better than {name} ({other[trusted.step]:+.1%} off)"
+    if trusted.step == "holdout_mae":
+        return f"it foretells customers better than {name} ({other[trusted.step]:.3f} orders off)"
+    gaps = rows["bic"][trusted.beaten] - best["bic"]
+    alike = [one for one, gap in gaps.items() if gap < CLOSE_BIC]
+    if alike:
+        models = _titles([trusted.model, *map(str, alike)])
+        return f"{models} cannot be told apart (their BIC is within {CLOSE_BIC:g})"
+    return f"its BIC is {gaps.iloc[0]:,.1f} below that of {name}"
+
+
+def _titles(names: list[str]) -> str:
+    *titles, last = (MODELS[name].title for name in names)
+    return f"{', '.join(titles)} and {last}" if titles else last

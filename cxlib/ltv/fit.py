@@ -14,6 +14,7 @@ from cxlib._checks import FitError, check_choice, check_date, check_number, list
 from cxlib.ltv.base import Base
 from cxlib.ltv.forecasts import LtvFit
 from cxlib.ltv.histories import buyers, histories, load_orders, nobody, purchase_days
+from cxlib.ltv.silence import Silence
 from cxlib.ltv.verdict import judge
 from cxlib.sources import Source
 
@@ -88,7 +89,9 @@ def fit_ltv(
 
     ``status`` is ``"boundary"`` where a parameter runs to the edge of its range, or no dropout
     is seen; ``"too little data"`` below 30 repeat customers, or where a standard error is more
-    than three times its parameter; otherwise ``"converged"``.
+    than three times its parameter; otherwise ``"converged"``. ``verdict`` and ``checks`` also say
+    where nobody bought for so long up to ``as_of`` that the data must end before it: all
+    customers are then taken for silent, and every forecast is too low.
 
     Intervals are 95 % percentile intervals of a bootstrap: customers weighted by Poisson(1),
     both models refitted from the optimum. They are computed when first asked for.
@@ -156,7 +159,7 @@ def fitted(
         log_likelihood=orders.log_likelihood,
         spend_log_likelihood=spend.log_likelihood,
         status=status,
-        verdict=verdict,
+        verdict=Silence.of(base).after(verdict, as_of),
         _values=orders.values,
         _spend=spend.values,
         _summary=buyers(customers),

@@ -54,7 +54,8 @@ class LtvFit:
     status : str
         ``"converged"``, ``"boundary"`` or ``"too little data"``.
     verdict : str
-        The status and its reason, in a sentence.
+        The status and its reason, in a sentence; and another one where ``as_of`` is later than
+        the data.
     seed, n_boot : int
         Of the resamples behind intervals: their chance, and how many they are.
     guest_share : float
@@ -250,6 +251,9 @@ class LtvFit:
         if options == (False,):
             return table[[name for name in table.columns if not name.endswith(("_low", "_high"))]]
         return table.copy()
+
+    def __repr__(self) -> str:
+        return f"LtvFit({MODELS[self.model].title}, as of {self.as_of}: {self.verdict!r})"
 
     def _repr_html_(self) -> str:
         head = (

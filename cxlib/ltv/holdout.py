@@ -18,6 +18,7 @@ from cxlib.ltv.base import Base, Numbers
 from cxlib.ltv.fit import fitted
 from cxlib.ltv.forecasts import LtvFit
 from cxlib.ltv.histories import HISTORY, counted, histories, load_orders, nobody, purchase_days
+from cxlib.ltv.silence import Silence
 from cxlib.show import show
 from cxlib.sources import Source
 
@@ -54,7 +55,7 @@ class LtvHoldout:
     fit : LtvFit
         The fit up to ``split``.
     verdict : str
-        How it came out, in a sentence.
+        How it came out, in a sentence; and another one where ``as_of`` is later than the data.
     """
 
     table: pd.DataFrame
@@ -66,6 +67,9 @@ class LtvHoldout:
     model: str
     fit: LtvFit
     verdict: str
+
+    def __repr__(self) -> str:
+        return f"LtvHoldout({self.verdict!r})"
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.verdict)}</p>{show(self.table)._repr_html_()}"
@@ -145,8 +149,8 @@ def check_split(split: str | dt.date, as_of: str | dt.date) -> tuple[dt.date, dt
 
 def held_out(days: ir.Table, split: dt.date, as_of: dt.date, model: str) -> LtvHoldout:
     """Return `holdout_ltv` of a cached table of purchase days."""
-    first = days["day"].min().to_pandas()
-    if pd.Timestamp(first).date() > split:
+    first, last, n_purchases = _extent(days)
+    if first > split:
         raise DataError(f"orders: nobody has a purchase by split={split}; give a later split")
     horizon = (as_of - split).days
     customers = histories(days.filter(days["day"] <= ibis.date(str(split))), split).cache()
@@ -163,12 +167,13 @@ def held_out(days: ir.Table, split: dt.date, as_of: dt.date, model: str) -> LtvH
         n_boot=100,
         guest_share=float("nan"),
     )
-    window = min(horizon, (split - pd.Timestamp(first).date()).days + 1)
+    window = min(horizon, (split - first).days + 1)
     rows = _rows(customers, days, split, as_of, window)
     ahead = Ahead(MODELS[model], rows[HISTORY].to_numpy(float).T, horizon, 0.0)
     expected = ahead.p_alive(fit._values) * ahead.if_alive(fit._values)[0]
     rows = rows.assign(expected=expected, naive=rows["n_before"] * horizon / window)
     table = _measures(rows)
+    silence = Silence.between(first, last, as_of, n_purchases)
     return LtvHoldout(
         table=table,
         tracking=_tracking(fit, days, split, as_of),
@@ -178,8 +183,16 @@ def held_out(days: ir.Table, split: dt.date, as_of: dt.date, model: str) -> LtvH
         as_of=as_of,
         model=model,
         fit=fit,
-        verdict=_verdict(table.iloc[0], fit, as_of),
+        verdict=silence.after(_verdict(table.iloc[0], fit, as_of), as_of),
     )
+
+
+def _extent(days: ir.Table) -> tuple[dt.date, dt.date, int]:
+    """Return the first and the last day of a purchase, and how many purchases there are."""
+    day = days["day"]
+    found = days.aggregate(first=day.min(), last=day.max(), n=days.count()).to_pandas().iloc[0]
+    first, last = (pd.Timestamp(found[name]).date() for name in ("first", "last"))
+    return first, last, int(found["n"])
 
 
 def _rows(
@@ -283,10 +296,15 @@ def _tracking(fit: LtvFit, days: ir.Table, split: dt.date, as_of: dt.date) -> pd
 
 
 def _verdict(row: pd.Series, fit: LtvFit, as_of: dt.date) -> str:
-    error = "" if pd.isna(row["total_error"]) else f" ({row['total_error']:+.1%})"
+    foretold = (
+        f"{MODELS[fit.model].title} fitted up to {fit.as_of} expected {row['total_expected']:,.0f} orders "
+        f"by {as_of}"
+    )
+    if not row["total_actual"]:
+        return f"{foretold}, and none came: there is nothing to judge it by."
     better = "better" if row["mae"] < row["naive_mae"] else "no better"
     return (
-        f"{MODELS[fit.model].title} fitted up to {fit.as_of} expected {row['total_expected']:,.0f} orders "
-        f"by {as_of}, and {row['total_actual']:,.0f} came{error}; for one customer it is {row['mae']:.2f} "
-        f"orders off, {better} than last time's orders again ({row['naive_mae']:.2f})."
+        f"{foretold}, and {row['total_actual']:,.0f} came ({row['total_error']:+.1%}); for one customer "
+        f"it is {row['mae']:.2f} orders off, {better} than last time's orders again "
+        f"({row['naive_mae']:.2f})."
     )

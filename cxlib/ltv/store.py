@@ -13,11 +13,12 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from cxlib._bgnbd import MODELS
-from cxlib._checks import DataError, check_date
+from cxlib._checks import DataError, ParameterError, check_date
 from cxlib.ltv.base import Base
 from cxlib.ltv.forecasts import LtvFit
 from cxlib.ltv.histories import buyers, histories, load_orders, nobody, purchase_days
 from cxlib.ltv.replicates import SPEND, Replicates
+from cxlib.ltv.silence import Silence
 from cxlib.sources import Source
 
 FACTS = (
@@ -123,10 +124,13 @@ def load_ltv(
     LtvFit
         Without orders it answers ``total``, ``segments``, ``deciles``, ``grid``, ``checks`` as
         they were saved, and ``new_customer``. With orders everything is computed for them;
-        parameters, status, verdict and log-likelihoods stay those of the fit.
+        parameters, status, verdict and log-likelihoods stay those of the fit; where these orders
+        end before ``as_of``, the verdict says that too.
 
     Raises
     ------
+    ParameterError
+        There is an ``as_of`` without orders.
     DataError
         The file cannot be read or is no saved fit; nobody in the orders has a purchase.
 
@@ -158,6 +162,10 @@ def load_ltv(
         ),
         _kept={name: _frame(columns) for name, columns in saved.answers.items()},
     )
+    if orders is None and as_of is not None:
+        raise ParameterError(
+            f"as_of={as_of!r} needs orders=: without them a saved fit answers as of {fit.as_of}"
+        )
     if orders is None:
         return fit
     return _applied(fit, orders, fit.as_of if as_of is None else check_date("as_of", as_of))
@@ -187,6 +195,7 @@ def _applied(fit: LtvFit, orders: Source, as_of: dt.date) -> LtvFit:
     return dataclasses.replace(
         fit,
         as_of=as_of,
+        verdict=Silence.of(base).after(fit.verdict, as_of),
         n_customers=int(base.n.sum()),
         n_repeat_customers=int(base.n[base.frequency > 0].sum()),
         n_without_purchase=base.n_without_purchase,

@@ -1,0 +1,70 @@
+"""Did anybody buy of late? A long silence up to as_of means that the data end before it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import NamedTuple
+
+from cxlib.ltv.base import Base
+
+LEAST_CHANCE = 0.001
+CLOSED_DAYS = 7
+
+
+class Silence(NamedTuple):
+    """Days since anybody's last purchase, and how many purchases there are a day.
+
+    Its chance is that of no event of a Poisson process, ``exp(-rate * days)``. Up to a week
+    may be weekends and holidays, on which a shop is closed however much it sells.
+    """
+
+    days: int
+    rate: float
+
+    @classmethod
+    def of(cls, base: Base) -> Silence:
+        """Read it from histories: (T - recency) at its least is the silence of all."""
+        _, recency, age = base.histories
+        n_purchases = float(base.n @ (base.frequency + 1))
+        return cls(int((age - recency).min()), n_purchases / (float(age.max()) + 1))
+
+    @classmethod
+    def between(cls, first: dt.date, last: dt.date, as_of: dt.date, n_purchases: int) -> Silence:
+        """Say it of so many purchases, whose first and last days are known."""
+        return cls((as_of - last).days, n_purchases / ((as_of - first).days + 1))
+
+    @property
+    def chance(self) -> float:
+        """Chance that nobody buys for so long, if customers buy as before."""
+        return math.exp(-self.rate * self.days)
+
+    @property
+    def is_long(self) -> bool:
+        """Longer than closed days, and than chance explains."""
+        return self.days > CLOSED_DAYS and self.chance < LEAST_CHANCE
+
+    def after(self, verdict: str, as_of: dt.date) -> str:
+        """Return ``verdict`` with a sentence about the silence behind it, if that is long."""
+        sentence = (
+            f"Nobody bought in the last {self.days:,} days up to as_of={as_of}: give the day the "
+            "data end."
+        )
+        return f"{verdict} {sentence}" if self.is_long and sentence not in verdict else verdict
+
+    @property
+    def detail(self) -> str:
+        """The silence and its chance, in words."""
+        if self.days == 0:
+            return "somebody bought on as_of itself"
+        chance = "under 0.1%" if self.chance < LEAST_CHANCE else f"{self.chance:.1%}"
+        span = "last day" if self.days == 1 else f"last {self.days:,} days"
+        words = (
+            f"nobody bought in the {span} up to as_of; at {self.rate:,.2g} purchases a day the chance "
+            f"of that is {chance}"
+        )
+        if self.is_long:
+            return f"{words}: the data end before as_of, and all customers are taken for silent"
+        if self.chance < LEAST_CHANCE:
+            return f"{words}, but a shop may be closed for {CLOSED_DAYS} days"
+        return words
