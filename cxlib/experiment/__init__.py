@@ -6,14 +6,10 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ibis.common.exceptions import IbisError
-
-from cxlib._checks import DataError, ParameterError, check_date
-from cxlib.experiment.caps import with_caps
-from cxlib.experiment.carried import units_of_table
+from cxlib._checks import ParameterError, check_date
+from cxlib.experiment.aa import AATest, aa_test
 from cxlib.experiment.checks import check_variants, run_checks
 from cxlib.experiment.compare import arms, compare, split
-from cxlib.experiment.exposed import Log, units_of_exposures
 from cxlib.experiment.metrics import (
     Conversion,
     Mean,
@@ -22,25 +18,23 @@ from cxlib.experiment.metrics import (
     Ratio,
     check_metrics,
 )
-from cxlib.experiment.orders import order_statistics
 from cxlib.experiment.plan import ExperimentPlan
 from cxlib.experiment.planning import plan_experiment
+from cxlib.experiment.question import Question, columns_of, of_exposures, of_units
 from cxlib.experiment.result import ExperimentResult, verdict
 from cxlib.experiment.rule import check_rule
-from cxlib.experiment.samples import Reduced
 from cxlib.experiment.segments import by_segment
-from cxlib.experiment.sums import reduce_units
-from cxlib.experiment.units import Units
-from cxlib.sources import Source, as_table, load
-from cxlib.tables import EVENTS, EXPOSURES, ORDERS
+from cxlib.sources import Source
 
 __all__ = [
+    "AATest",
     "Conversion",
     "ExperimentPlan",
     "ExperimentResult",
     "Mean",
     "Quantile",
     "Ratio",
+    "aa_test",
     "experiment",
     "plan_experiment",
 ]
@@ -147,93 +141,37 @@ def experiment(
     0       sample ratio    True
     1  units in each arm    True
     """
-    metrics = check_metrics(metrics)
+    declared, control = check_metrics(metrics), str(control)
     rule = check_rule(alpha, adjust, sequential, looks, spending, planned_units, planned_end)
     day = None if as_of is None else check_date("as_of", as_of)
-    control = str(control)
-    columns = (by,) if isinstance(by, str) else tuple(by or ())
-    logs: dict[str, Log] | None = None
     if variant is None:
         if unit is not None:
             raise ParameterError("unit= goes with variant=; exposures are randomised by user_id")
-        logs = _logs(orders, events)
-        units = _units(exposures, logs, metrics, day, columns, stratify)
-    else:
-        _check_units_form(metrics, orders, events)
-        table = as_table(exposures)
-        units = units_of_table(table, variant, metrics, unit, columns, stratify)
-    reduced = reduce(units, metrics, day)
-    planned = check_variants(list(reduced.units), control, shares)
-    table = compare(reduced, metrics, control, list(planned), rule)
-    checks = run_checks(reduced, metrics, planned, logs, rule, day)
-    return ExperimentResult(
-        table=table,
-        arms=arms(reduced, metrics, list(planned), alpha),
-        checks=checks,
-        segments=by_segment(reduced, metrics, control, list(planned), rule),
-        split=split(reduced, planned, alpha),
-        verdict=verdict(table, checks, rule),
-        control=control,
-        rule=rule,
-        as_of=day,
-    )
-
-
-def _logs(orders: Source | None, events: Source | None) -> dict[str, Log]:
-    given = {"orders": (orders, ORDERS), "events": (events, EVENTS)}
-    return {
-        name: (load(data, contract), contract)
-        for name, (data, contract) in given.items()
-        if data is not None
-    }
-
-
-def _units(
-    exposures: Source,
-    logs: Mapping[str, Log],
-    metrics: Sequence[Metric],
-    as_of: dt.date | None,
-    by: Sequence[str],
-    stratify: str | None,
-) -> Units:
-    if as_of is None:
-        raise ParameterError("as_of is missing; give the last observed day, such as '2024-12-31'")
-    for metric in metrics:
-        for quantity in metric.quantities:
-            quantity.source(metric.label, logs)
-    return units_of_exposures(load(exposures, EXPOSURES), logs, metrics, as_of, by, stratify)
-
-
-def _check_units_form(
-    metrics: Sequence[Metric], orders: Source | None, events: Source | None
-) -> None:
-    if orders is not None or events is not None:
+        question = of_exposures(exposures, orders, events, declared, control, rule, day)
+    elif orders is not None or events is not None:
         raise ParameterError(
             "variant= says that the first table has one row per unit and carries its metrics; leave "
             "orders= and events= away, or give exposures without variant="
         )
-    for metric in metrics:
-        if metric.within is not None:
-            raise ParameterError(
-                f"metric {metric.label!r}: within= needs exposures, orders or events with their times; "
-                "on one row per unit the column holds what counts already"
-            )
+    else:
+        question = of_units(exposures, variant, unit, declared, control, rule, day)
+    return answer(replace(question, by=columns_of(by), stratify=stratify), shares)
 
 
-def reduce(units: Units, metrics: Sequence[Metric], as_of: dt.date | None) -> Reduced:
-    """Return sums and order statistics of the units, which the engine takes.
-
-    Units of exposures that are asked more than once are kept, so that logs are read once.
-    """
-    try:
-        units.table.get_backend()
-    except IbisError as error:
-        raise DataError(
-            f"exposures, orders and events lie in different engines ({error}); read them through one"
-        ) from None
-    asked_again = any(metric.ceiling or isinstance(metric, Quantile) for metric in metrics)
-    if units.folded and asked_again:
-        units = replace(units, table=units.table.cache())
-    units = with_caps(units, metrics)
-    reduced = reduce_units(units, metrics, as_of)
-    return replace(reduced, orders=order_statistics(units, reduced, metrics))
+def answer(question: Question, shares: Mapping[str, float] | None) -> ExperimentResult:
+    """Return the result of a question."""
+    reduced, metrics, rule = question.reduced(), question.metrics, question.rule
+    planned = check_variants(list(reduced.units), question.control, shares)
+    table = compare(reduced, metrics, question.control, list(planned), rule)
+    checks = run_checks(reduced, metrics, planned, question.logs, rule, question.as_of)
+    return ExperimentResult(
+        table=table,
+        arms=arms(reduced, metrics, list(planned), rule.alpha),
+        checks=checks,
+        segments=by_segment(reduced, metrics, question.control, list(planned), rule),
+        split=split(reduced, planned, rule.alpha),
+        verdict=verdict(table, checks, rule),
+        control=question.control,
+        as_of=question.as_of,
+        _question=question,
+    )

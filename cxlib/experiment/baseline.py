@@ -11,6 +11,7 @@ from cxlib.experiment.estimate import estimate, plain
 from cxlib.experiment.history import EVERYONE, read_history
 from cxlib.experiment.metrics import Metric
 from cxlib.experiment.power import Baseline
+from cxlib.experiment.question import reduce
 from cxlib.sources import Source
 
 FEWEST_UNITS = 30
@@ -61,8 +62,6 @@ def _of_history(
             f"correlation={correlation!r}: history shows it, for {metric.label} has before=; leave one "
             "of them away"
         )
-    from cxlib.experiment import reduce  # the package itself imports this file
-
     past = read_history(data, [metric], **history)
     reduced = reduce(past.units, [metric], past.as_of)
     layout, found = reduced.layouts[0], estimate(reduced, metric, 0).arms[EVERYONE]

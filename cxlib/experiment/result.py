@@ -6,11 +6,14 @@ import datetime as dt
 import html
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from cxlib.experiment.distribution import distribution
+from cxlib.experiment.over_time import novelty, over_time
+from cxlib.experiment.question import Question
 from cxlib.experiment.rule import Rule
 
 ADJUSTED = {
@@ -41,8 +44,6 @@ class ExperimentResult:
         One row per metric, treatment and segment of each column of ``by``; None without.
     split : pandas.DataFrame
         One row per variant: units, and their share against the planned one.
-    rule : Rule
-        The options that say when a difference counts: ``rule.alpha`` and the others.
     as_of : datetime.date or None
         The last observed day, included.
     """
@@ -54,8 +55,90 @@ class ExperimentResult:
     split: pd.DataFrame
     verdict: str
     control: str
-    rule: Rule
     as_of: dt.date | None
+    _question: Question = field(repr=False)
+
+    @property
+    def alpha(self) -> float:
+        """1 - the confidence of the intervals."""
+        return self._question.rule.alpha
+
+    def over_time(self, *, n_dates: int = 14) -> pd.DataFrame:
+        """Return the effect as it stood at the end of each of some days, up to ``as_of``.
+
+        Each day is asked as `cxlib.experiment` would have been then, with the same declaration.
+
+        Parameters
+        ----------
+        n_dates : int, default 14
+            At most so many days, evenly spread.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per metric, treatment and day on which there is an interval: ``metric``,
+            ``variant``, ``date``, ``n``, ``n_control``, ``difference``, ``ci_low``, ``ci_high``,
+            ``lift``, ``lift_low``, ``lift_high``. With ``planned_units`` all days' intervals hold
+            together (a confidence sequence), else each by itself: they may not be used to stop.
+
+        Raises
+        ------
+        ParameterError
+            The rows carry the metrics and have no times, or ``n_dates`` is out of range.
+        """
+        return over_time(self._question, self._variants, n_dates)
+
+    def novelty(self, *, n_days: int = 14) -> pd.DataFrame:
+        """Return the effect by day since first exposure: does it fade, or grow?
+
+        Parameters
+        ----------
+        n_days : int, default 14
+            How many days, the first 24 hours being day 0.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per metric (no quantiles), treatment and day: ``metric``, ``variant``, ``day``,
+            ``n``, ``n_control`` (units whose day is over by ``as_of``), ``difference`` of what
+            units did on that day (of a conversion: converted for the first time), ``ci_low``,
+            ``ci_high``, ``lift``, ``lift_low``, ``lift_high``; each interval by itself, CUPED and
+            caps left away.
+
+        Raises
+        ------
+        ParameterError
+            The rows carry the metrics and have no times, or ``n_days`` is out of range.
+        """
+        return novelty(self._question, self._variants, n_days)
+
+    def distribution(self, metric: str | None = None, *, n_bins: int = 20) -> pd.DataFrame:
+        """Return how a metric is spread over units.
+
+        Parameters
+        ----------
+        metric : str, optional
+            Its name; the first one that is no ratio, if not given.
+        n_bins : int, default 20
+            Bins of equal width; the last one reaches to the largest value and holds what is
+            beyond the 99 % quantile of all units.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per variant and bin: ``metric``, ``variant``, ``low``, ``high``, ``n_units``,
+            ``share`` of the variant's units.
+
+        Raises
+        ------
+        ParameterError
+            The metric is not known, or a ratio.
+        """
+        return distribution(self._question, metric, n_bins)
+
+    @property
+    def _variants(self) -> list[str]:
+        return list(self.split["variant"])
 
     def __repr__(self) -> str:
         return f"ExperimentResult({self.verdict!r})"
@@ -63,7 +146,7 @@ class ExperimentResult:
     def _repr_html_(self) -> str:
         failed = self.checks.loc[~self.checks["passed"], ["check", "detail"]]
         checks = failed.to_html(index=False) if len(failed) else ""
-        numbers = _shown(self.table, self.rule).to_html(index=False)
+        numbers = _shown(self.table, self._question.rule).to_html(index=False)
         return f"<p><strong>{html.escape(self.verdict)}</strong></p>{checks}{numbers}"
 
 
