@@ -318,11 +318,15 @@ def test_futures_have_the_mean_that_the_model_expects(fit: LtvFit) -> None:
             for _ in range(400)
         ]
     )
+    assert (drawn[:, 0] == np.round(drawn[:, 0])).all(), "orders are whole"
     expected = futures._expected(fit.ahead, fit.base, rows, fit._values, fit._spend)
-    customers = fit.base.n @ expected
-    assert customers == pytest.approx(fit.total(intervals=False)["ltv"][0] / fit.margin, rel=1e-4)
-    sums = drawn.sum(axis=1)
-    assert abs(sums.mean() - expected.sum()) < 4 * sums.std() / math.sqrt(400)
+    orders, value = expected @ fit.base.n
+    total = fit.total(intervals=False).iloc[0]
+    assert orders == pytest.approx(total["expected_orders"], rel=1e-4)
+    assert value == pytest.approx(total["ltv"] / fit.margin, rel=1e-4)
+    sums = drawn.sum(axis=2)
+    off = np.abs(sums.mean(axis=0) - expected.sum(axis=1))
+    assert (off < 4 * sums.std(axis=0) / math.sqrt(400)).all()
 
 
 def test_futures_spread_as_a_simulation_order_by_order_does() -> None:
@@ -335,16 +339,17 @@ def test_futures_spread_as_a_simulation_order_by_order_does() -> None:
     )
     base = fit_base(frame)
     ahead = Ahead(MODELS["bgnbd"], base.histories, horizon, 0.5)
-    ours = futures._drawn(ahead, base, np.zeros(n, int), values, money, rng)
+    bought, ours = futures._drawn(ahead, base, np.zeros(n, int), values, money, rng)
 
     alive = rng.random(n) < MODELS["bgnbd"].p_alive(values, *base.histories)[0]
     rate = rng.gamma(values["r"] + x, size=n) / (values["alpha"] + age)
     leaves = rng.beta(values["a"], values["b"] + x, size=n)
     level = rng.gamma(money["p"] * x + money["q"], size=n) / (money["v"] + x * own)
-    theirs = np.zeros(n)
+    theirs, orders = np.zeros(n), np.zeros(n)
     for who in np.flatnonzero(alive):
         at = rng.exponential(1 / rate[who])
         while at < horizon:
+            orders[who] += 1
             theirs[who] += rng.gamma(money["p"]) / level[who] * 1.5 ** (-at / 365.25)
             if rng.random() < leaves[who]:
                 break
@@ -352,6 +357,8 @@ def test_futures_spread_as_a_simulation_order_by_order_does() -> None:
     assert ours.mean() == pytest.approx(theirs.mean(), rel=0.05)
     assert ours.std() == pytest.approx(theirs.std(), rel=0.05)
     assert (ours > 0).mean() == pytest.approx((theirs > 0).mean(), abs=0.015)
+    assert bought.mean() == pytest.approx(orders.mean(), rel=0.05)
+    assert bought.std() == pytest.approx(orders.std(), rel=0.05)
     assert np.quantile(ours, 0.95) == pytest.approx(np.quantile(theirs, 0.95), rel=0.06)
 
 
@@ -366,23 +373,26 @@ def test_a_sample_of_a_large_base_tells_its_chance(
 ) -> None:
     # half of the customers drawn and blown up: futures spread as those of all of them
     monkeypatch.setattr(futures, "MOST_DRAWS", 400)
-    refits = answers._refitted(fit)[:, 2].sum(axis=1) / fit.margin
+    refits = answers._refitted(fit)[:, 1:].sum(axis=2) / [1, fit.margin]
     whole = futures.realised(fit.ahead, fit.base, fit.replicates, refits, 1)
     monkeypatch.setattr(futures, "MOST_CUSTOMERS", 750)
     part = futures.realised(fit.ahead, fit.base, fit.replicates, refits, 1)
-    assert len(whole) == len(part) == 400
-    assert part.std() == pytest.approx(whole.std(), rel=0.15)
-    assert part.mean() == pytest.approx(whole.mean(), rel=0.02)
+    assert whole.shape == part.shape == (400, 2)
+    assert part.std(axis=0) == pytest.approx(whole.std(axis=0), rel=0.15)
+    assert part.mean(axis=0) == pytest.approx(whole.mean(axis=0), rel=0.02)
 
 
 def test_what_will_be_realised_is_less_certain_than_its_expectation(fit: LtvFit) -> None:
     total = fit.total().iloc[0]
     assert total["realised_low"] < total["ltv_low"] < total["ltv"] < total["ltv_high"]
     assert total["ltv_high"] < total["realised_high"]
+    assert total["realised_orders_low"] < total["expected_orders_low"] < total["expected_orders"]
+    assert total["expected_orders_high"] < total["realised_orders_high"]
     assert list(total.index) == [
         *("n_customers", "expected_alive", "expected_alive_low", "expected_alive_high"),
         *("expected_orders", "expected_orders_low", "expected_orders_high"),
-        *("ltv", "ltv_low", "ltv_high", "realised_low", "realised_high"),
+        *("ltv", "ltv_low", "ltv_high", "realised_orders_low", "realised_orders_high"),
+        *("realised_low", "realised_high"),
     ]
 
 
@@ -406,20 +416,30 @@ def shops() -> pd.DataFrame:
         later = orders[orders["ordered_at"] >= "2024-01-01"]
         days = (later["ordered_at"] - pd.Timestamp("2024-01-01")).dt.total_seconds() / 86400
         spent = (later["net_revenue"] * 1.1 ** (-days / 365.25)).sum()
-        rows.append(fit.total().iloc[0].to_dict() | {"true": true["ltv"][0], "spent": spent})
+        came = len(later.groupby(["customer_id", later["ordered_at"].dt.date]))
+        total = fit.total().iloc[0]
+        truth = {"true": true["ltv"][0], "spent": spent, "came": came}
+        rows.append(total.to_dict() | truth)
     monkeypatch.undo()
     return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize(("interval", "truth"), [("ltv", "true"), ("realised", "spent")])
+@pytest.mark.parametrize(
+    ("interval", "truth", "point"),
+    [
+        ("ltv", "true", "ltv"),
+        ("realised", "spent", "ltv"),
+        ("realised_orders", "came", "expected_orders"),
+    ],
+)
 def test_nominal_95_percent_intervals_hold_the_truth_of_simulated_shops(
-    shops: pd.DataFrame, interval: str, truth: str
+    shops: pd.DataFrame, interval: str, truth: str, point: str
 ) -> None:
     held = shops[truth].between(shops[f"{interval}_low"], shops[f"{interval}_high"]).sum()
     assert held >= stats.binom.ppf(0.001, len(shops), 0.95)  # 19 of 24
     # nor are they wide for nothing: errors in units of the interval's half are those of a normal
     half = np.log(shops[f"{interval}_high"] / shops[f"{interval}_low"]) / 2 / 1.96
-    units = np.log(shops["ltv"] / shops[truth]) / half
+    units = np.log(shops[point] / shops[truth]) / half
     low, high = np.sqrt(stats.chi2.ppf([0.001, 0.999], len(shops)) / len(shops))
     assert low < np.sqrt((units**2).mean()) < high
 

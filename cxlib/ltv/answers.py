@@ -149,11 +149,12 @@ def total(fit: LtvFit, intervals: bool) -> pd.DataFrame:
     refits = _refitted(fit).sum(axis=2)
     for name, value, low, high in zip(names, point, *around(point, refits), strict=True):
         row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-    futures = fit.margin * realised(
-        fit.ahead, fit.base, fit.replicates, refits[:, 2] / fit.margin, fit.seed
-    )
-    low, high = around(point[2], futures)
-    return pd.DataFrame([row | {"realised_low": float(low), "realised_high": float(high)}])
+    worth = np.array([1.0, fit.margin])
+    futures = worth * realised(fit.ahead, fit.base, fit.replicates, refits[:, 1:] / worth, fit.seed)
+    lows, highs = around(point[1:], futures)
+    for name, low, high in zip(("realised_orders", "realised"), lows, highs, strict=True):
+        row |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+    return pd.DataFrame([row])
 
 
 def segments(fit: LtvFit, intervals: bool) -> pd.DataFrame:

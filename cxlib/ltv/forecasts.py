@@ -121,9 +121,9 @@ class LtvFit:
         pandas.DataFrame
             One row: ``n_customers``, ``expected_alive`` (customers who have not left),
             ``expected_orders`` and ``ltv`` (sums over customers), each of these with ``_low``
-            and ``_high``: the interval of the expectation. ``realised_low`` and
-            ``realised_high`` hold the value that will be realised, of which the chance of
-            individual futures is part.
+            and ``_high``: the interval of the expectation. ``realised_orders_low`` and
+            ``realised_orders_high`` hold the orders, ``realised_low`` and ``realised_high`` the
+            value that will be realised, of which the chance of individual futures is part.
         """
         return self._answer("total", total, intervals)
 
