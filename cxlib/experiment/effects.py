@@ -92,6 +92,8 @@ def _means(pair: Pair, level: float) -> Effect:
     lift = (arm.mean - base.mean) / abs(base.mean) if base.mean else _NAN
     if math.isnan(arm.mean - base.mean):
         return Effect(note="a ratio over nothing: its denominator is 0")
+    if math.isnan(arm.variance + base.variance):
+        return Effect(lift=lift, note="too few units for an interval of this quantile")
     if min(arm.n, base.n) < 2:
         return Effect(lift=lift, note="an arm has one unit: no variance, no interval")
     if arm.variance == base.variance == 0:

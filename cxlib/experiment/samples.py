@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,8 @@ def merge(samples: Iterable[Sample], size: int) -> Sample:
     n = sum(sample.n for sample in filled)
     if not n:
         return Sample(0.0, np.full(size, np.nan), np.full((size, size), np.nan))
+    if len(filled) == 1:
+        return filled[0]
     mean = sum((sample.n / n * sample.mean for sample in filled), np.zeros(size))
     scatter = np.zeros((size, size))
     for sample in filled:
@@ -124,11 +127,15 @@ class Reduced:
 
     def segments(self, column: str) -> list[Segment]:
         """Return the segments of a column of ``by``."""
-        at = self.by.index(column)
-        return [(column, value) for value in sorted({cell.segments[at] for cell in self.cells})]
+        return sorted(segment for segment in self._cells_of if segment[0] == column)
 
     def _of(self, segment: Segment | None) -> list[Cell]:
-        if segment is None:
-            return self.cells
-        at = self.by.index(segment[0])
-        return [cell for cell in self.cells if cell.segments[at] == segment[1]]
+        return self.cells if segment is None else self._cells_of[segment]
+
+    @cached_property
+    def _cells_of(self) -> dict[Segment, list[Cell]]:
+        found: dict[Segment, list[Cell]] = {}
+        for cell in self.cells:
+            for segment in zip(self.by, cell.segments, strict=True):
+                found.setdefault(segment, []).append(cell)
+        return found
