@@ -56,6 +56,10 @@ def test_power_of_two_rates_as_published(case: str) -> None:
     assert plan["power"] == pytest.approx(expected["power"], abs=CASES[case]["tolerance"])
 
 
+def test_a_rate_may_stand_in_a_dict() -> None:
+    assert line(BOUGHT, {"mean": 0.1}, mde=0.1)["n_units"] == line(BOUGHT, 0.1, mde=0.1)["n_units"]
+
+
 def test_units_as_power_2prop_r() -> None:
     given = CASES["power_2prop_R"]["inputs"]
     plan = line(BOUGHT, given["p1"], mde=0.5, power=0.9)

@@ -188,8 +188,6 @@ def _befores(metrics: Sequence[Metric]) -> list[Any]:
 
 def _earliest(rows: ir.Table, contract: Contract) -> dt.datetime:
     found = rows.aggregate(first=rows[contract.when].min()).to_pyarrow().to_pylist()[0]["first"]
-    if found is None:
-        raise DataError(f"{contract.name}: no rows; there is no history to read")
     return dt.datetime.combine(found.date(), found.time())
 
 
