@@ -273,7 +273,7 @@ def test_simulated_truth_keeps_all_assumptions(fit: LtvFit) -> None:
     assert list(found.index) == [
         "the fit converged", "orders reach as_of", "spend does not go with frequency",
         "late customers buy as early ones did", "segments buy alike", "segments spend alike",
-        "guests are few",
+        "guests are few", "refunds are netted",
     ]  # fmt: skip
     known = found.drop(index="guests are few")
     assert known["passed"].all()
@@ -473,6 +473,33 @@ def test_guests_are_told_by_the_account_of_cleaning(
     assert "of the revenue" in found["detail"]
 
 
+def test_refunds_on_days_of_their_own_are_told(
+    orders: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = ~orders["customer_id"].duplicated()
+    back = orders[once].sample(frac=0.06, random_state=1)
+    # no order stands on these days; half a day later the same day of the customer nets it
+    for later, passed in ((pd.Timedelta(days=1000), False), (pd.Timedelta(0), True)):
+        refunds = back.assign(
+            order_id="r" + back["order_id"], ordered_at=back["ordered_at"] + later,
+            net_revenue=-back["net_revenue"] / 2,
+        )  # fmt: skip
+        both = pd.concat([orders, refunds])
+        both = both[both["ordered_at"] < "2027-01-01"]
+        found = checks(cx.fit_ltv(both, as_of="2026-12-31")).loc["refunds are netted"]
+        assert found["passed"] == passed
+        share = 0.0 if passed else refunds["net_revenue"].sum() / -orders["net_revenue"].sum()
+        assert found["value"] == pytest.approx(share)
+        assert ("cx.clean_orders nets them" in found["detail"]) == (not passed)
+
+
+def test_refunds_of_a_fit_without_its_orders_are_not_known(orders: pd.DataFrame) -> None:
+    held = cx.holdout_ltv(orders, split="2023-09-30", as_of=AS_OF)
+    found = checks(held.fit).loc["refunds are netted"]
+    assert pd.isna(found["passed"])
+    assert found["detail"] == "not known: the orders are not at hand"
+
+
 # The grid
 
 
@@ -509,3 +536,21 @@ def test_mixed_currencies_are_an_error_and_one_is_not(orders: pd.DataFrame) -> N
     later = one.assign(currency=one["currency"].where(one["ordered_at"] < "2024-01-01", "USD"))
     for table in (one, later, ibis.memtable(one.assign(currency=None))):
         assert cx.ltv_summary(table, as_of=AS_OF).count().execute() == 800
+
+
+def test_a_fit_keeps_its_currency_and_refuses_orders_of_another(
+    orders: pd.DataFrame, fit: LtvFit, path: Path, tmp_path: Path
+) -> None:
+    euros, pounds = orders.assign(currency="EUR"), orders.assign(currency="GBP")
+    kept = cx.fit_ltv(euros, as_of=AS_OF, n_boot=40)
+    assert (kept.currency, fit.currency) == ("EUR", None)
+    assert cx.fit_ltv(cx.clean_orders(euros, timezone="UTC"), as_of=AS_OF).currency == "EUR"
+    kept.save(tmp_path / "euros.json")
+    assert cx.load_ltv(tmp_path / "euros.json").currency == "EUR"
+    with pytest.raises(
+        cx.DataError, match="'currency' is GBP, but the fit was made of orders in EUR"
+    ):
+        cx.load_ltv(tmp_path / "euros.json", orders=pounds)
+    for source, orders_ in ((tmp_path / "euros.json", euros), (tmp_path / "euros.json", orders),
+                            (path, pounds)):  # fmt: skip
+        assert cx.load_ltv(source, orders=orders_).n_customers == kept.n_customers

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MOST_CORRELATION = 0.2
 MOST_OFF = 0.10
 MOST_GUESTS = 0.10
+MOST_REFUNDED = 0.01
 Flags = npt.NDArray[np.bool_]
 
 
@@ -54,6 +55,7 @@ def assumptions(fit: LtvFit) -> pd.DataFrame:
         _cohorts(fit),
         *([_segments_buy(fit), _segments_spend(fit)] if fit.by is not None else []),
         _guests(fit.guest_share),
+        _refunds(fit),
     ]
     table = pd.DataFrame(checks)
     return table.astype({"passed": "boolean", "value": float})
@@ -173,3 +175,23 @@ def _guests(share: float) -> Check:
         return Check(name, None, share, "not known: the orders came without an account of cleaning")
     detail = f"orders without a customer, left out here, hold {share:.1%} of the revenue"
     return Check(name, share <= MOST_GUESTS, share, detail)
+
+
+def _refunds(fit: LtvFit) -> Check:
+    """Sum what stands on days that are no purchase: refunds that no order was netted with."""
+    name, days = "refunds are netted", fit._days
+    if days is None:
+        return Check(name, None, math.nan, "not known: the orders are not at hand")
+    spend, bought = days["spend"], days["bought"]
+    sums = days.aggregate(
+        back=spend.sum(where=~bought).fill_null(0.0), revenue=spend.sum(where=bought)
+    )
+    back, revenue = sums.to_pandas().iloc[0]
+    share = max(-float(back / revenue), 0.0)
+    detail = f"days on which customers got back more than they paid hold {share:.1%} of the revenue"
+    if share > MOST_REFUNDED:
+        detail += (
+            ", which no value here allows for; give refunds the order_id of their order, and "
+            "cx.clean_orders nets them"
+        )
+    return Check(name, share <= MOST_REFUNDED, share, detail)

@@ -115,11 +115,14 @@ def fit_ltv(
     2         eve         2              131
     """
     day, options = check_options(as_of, horizon_days, model, margin, discount_rate, seed, n_boot)
-    customers = histories(purchase_days(load_orders(orders, day, by)), day).cache()
+    rows, currency = load_orders(orders, day, by)
+    days = purchase_days(rows)
+    customers = histories(days, day).cache()
     base = Base.of(customers)
     if not len(base.rows):
         raise nobody(orders, day)
-    return fitted(customers, base, as_of=day, by=by, guest_share=_guest_share(orders), **options)
+    options |= {"by": by, "guest_share": _guest_share(orders), "currency": currency}
+    return fitted(customers, base, as_of=day, _days=days, **options)
 
 
 def check_options(

@@ -60,6 +60,8 @@ class LtvFit:
         Of the resamples behind intervals: their chance, and how many they are.
     guest_share : float
         Share of the export's revenue that cleaning lost to guests; null if it is not known.
+    currency : str or None
+        Of the orders, where a column names it; None in the fit of a holdout.
     """
 
     table: pd.DataFrame
@@ -79,10 +81,12 @@ class LtvFit:
     seed: int
     n_boot: int
     guest_share: float
+    currency: str | None = field(default=None, kw_only=True)
     _values: dict[str, float] = field(repr=False)
     _spend: dict[str, float] = field(repr=False)
     _summary: ir.Table | None = field(repr=False)
     _base: Base | None = field(repr=False)
+    _days: ir.Table | None = field(default=None, repr=False)
     _refits: Replicates | None = field(default=None, repr=False)
     _kept: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 

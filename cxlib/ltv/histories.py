@@ -60,14 +60,16 @@ def ltv_summary(orders: Source, *, as_of: str | dt.date) -> ir.Table:
     0         ann          1       10  30            25.0
     """
     day = check_date("as_of", as_of)
-    rows = load_orders(orders, day)
+    rows, _ = load_orders(orders, day)
     if rows.limit(1).count().execute() == 0:
         raise nobody(orders, day)
     return buyers(histories(purchase_days(rows), day))
 
 
-def load_orders(orders: Source, as_of: dt.date, by: str | None = None) -> ir.Table:
-    """Return the orders by the end of ``as_of``, which are in one currency.
+def load_orders(
+    orders: Source, as_of: dt.date, by: str | None = None
+) -> tuple[ir.Table, str | None]:
+    """Return the orders by the end of ``as_of``, and the one currency they are in, if they say it.
 
     With ``by`` each order carries its customer's ``segment``: the value at the first order.
     """
@@ -77,26 +79,28 @@ def load_orders(orders: Source, as_of: dt.date, by: str | None = None) -> ir.Tab
     if label is not None:
         columns["segment"] = label.fill_null(NO_GROUP)
     seen = table.filter(table["ordered_at"] < midnight_after(as_of))
-    _check_currency(seen)
+    currency = _one_currency(seen)
     table = seen.select(**columns)
     if label is not None:
         first_order = ibis.window(
             group_by="customer_id", order_by=[table["ordered_at"], table["order_id"]]
         )
         table = table.mutate(segment=table["segment"].first().over(first_order))
-    return table
+    return table, currency
 
 
-def _check_currency(table: ir.Table) -> None:
+def _one_currency(table: ir.Table) -> str | None:
     if "currency" not in table.columns:
-        return
-    n = int(table["currency"].nunique().execute())
+        return None
+    currency = table["currency"].cast("string")
+    n, name = table.aggregate(n=currency.nunique(), name=currency.max()).to_pandas().iloc[0]
     if n > 1:
         names = table["currency"].topk(4).to_pandas().iloc[:, 0]
         raise DataError(
             f"orders: 'currency' holds {n} currencies ({listed(names)}), and their "
             "sums mean nothing; keep one: cx.clean_orders(..., currency=...)"
         )
+    return str(name) if n else None
 
 
 def nobody(orders: Source, as_of: dt.date) -> DataError:

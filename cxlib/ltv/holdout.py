@@ -128,7 +128,7 @@ def holdout_ltv(
 
 def bought_days(orders: Source, as_of: dt.date) -> ir.Table:
     """Return the days of each customer's purchases, cached, with the ``first`` of them."""
-    days = purchase_days(load_orders(orders, as_of))
+    days = purchase_days(load_orders(orders, as_of)[0])
     days = days.filter(days["bought"])
     first = days["day"].min().over(ibis.window(group_by="customer_id"))
     days = days.mutate(first=first).cache()

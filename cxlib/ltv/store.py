@@ -24,7 +24,7 @@ from cxlib.sources import Source
 FACTS = (
     *("as_of", "model", "horizon_days", "discount_rate", "margin", "by", "n_customers"),
     *("n_repeat_customers", "n_without_purchase", "log_likelihood", "spend_log_likelihood"),
-    *("status", "verdict", "seed", "n_boot"),
+    *("status", "verdict", "seed", "n_boot", "currency"),
 )
 ANSWERS = ("total", "deciles", "grid")
 
@@ -59,6 +59,7 @@ class _Saved(_Part):
     seed: int
     n_boot: int
     guest_share: float | None
+    currency: str | None
     parameters: dict[str, float]
     spend_parameters: dict[str, float]
     refits: list[list[float]]
@@ -132,7 +133,8 @@ def load_ltv(
     ParameterError
         There is an ``as_of`` without orders.
     DataError
-        The file cannot be read or is no saved fit; nobody in the orders has a purchase.
+        The file cannot be read or is no saved fit; nobody in the orders has a purchase, or they
+        are in another currency than those of the fit.
 
     Examples
     --------
@@ -188,7 +190,14 @@ def _read(path: str | Path) -> _Saved:
 
 
 def _applied(fit: LtvFit, orders: Source, as_of: dt.date) -> LtvFit:
-    customers = histories(purchase_days(load_orders(orders, as_of, fit.by)), as_of).cache()
+    rows, currency = load_orders(orders, as_of, fit.by)
+    if fit.currency and currency and fit.currency != currency:
+        raise DataError(
+            f"orders: 'currency' is {currency}, but the fit was made of orders in {fit.currency}, and "
+            "so are its parameters of spend; fit these orders by themselves"
+        )
+    days = purchase_days(rows)
+    customers = histories(days, as_of).cache()
     base = Base.of(customers)
     if not len(base.rows):
         raise nobody(orders, as_of)
@@ -201,6 +210,7 @@ def _applied(fit: LtvFit, orders: Source, as_of: dt.date) -> LtvFit:
         n_without_purchase=base.n_without_purchase,
         _summary=buyers(customers),
         _base=base,
+        _days=days,
     )
 
 
