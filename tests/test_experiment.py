@@ -606,6 +606,29 @@ def test_users_in_several_variants_are_left_out_and_fail_past_one_percent(
     assert result.arms["value"].tolist() == [0, 0]
 
 
+def test_what_users_did_before_exposure_is_counted_and_held_against_chance() -> None:
+    exposures = exposed(400)
+    early = [(user, "2024-04-20", 9.0) for user in exposures["user_id"][:60]]
+    now = [(user, "2024-05-02", 9.0) for user in exposures["user_id"][50:90]]
+    options = {"metrics": [cx.Conversion("order")], "control": "control", "as_of": "2024-05-31"}
+    checks = cx.experiment(exposures, orders=ordered([*early, *now]), **options).checks
+    row = checks.set_index("check").loc["outcomes before exposure"]
+    assert row["passed"]
+    assert row["p_value"] == pytest.approx(1.0)  # 30 of 200 in either arm
+    assert row["detail"].startswith("60 of 400 users did something before first exposure")
+    new = exposures.loc[exposures["variant"] == "new", "user_id"]
+    result = cx.experiment(
+        exposures, orders=ordered([(user, "2024-04-20", 9.0) for user in new[:40]]), **options
+    )
+    row = result.checks.iloc[0]
+    # Pearson's chi-square of 40 of 200 against 0 of 200, uncorrected: n (ad - bc)^2 over the margins
+    assert row["check"] == "outcomes before exposure"
+    assert row["p_value"] == pytest.approx(
+        stats.chi2.sf(400 * (40 * 200) ** 2 / (200 * 200 * 40 * 360), 1)
+    )
+    assert result.verdict.startswith("Cannot be trusted: outcomes before exposure: 40 of 400 users")
+
+
 def test_too_few_units_fail() -> None:
     result = on_units(rates((20, 29), (20, 30)), cx.Conversion("converted"))
     assert failed(result) == ["units in each arm"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 import math
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -161,7 +162,7 @@ def aa_test(
     metrics = check_metrics(metrics)
     check_number("alpha", alpha, 0, 0.5, open_low=True)
     check_number("share", share, 0.01, 0.99)
-    if isinstance(n_splits, bool) or not isinstance(n_splits, int):
+    if isinstance(n_splits, bool) or not isinstance(n_splits, numbers.Integral):
         raise ParameterError(f"n_splits={n_splits!r} is not a whole number")
     check_number("n_splits", n_splits, FEWEST_SPLITS, MOST_SPLITS)
     past = read_history(

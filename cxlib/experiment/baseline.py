@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from cxlib._checks import DataError, ParameterError, check_number, listed, suggest
 from cxlib.experiment.estimate import estimate, plain
@@ -32,13 +33,13 @@ def known_baseline(
     metric: Metric, given: Given, correlation: float | None, history: Mapping[str, Any]
 ) -> Known:
     """Return what control does, per unit; ``correlation`` is CUPED's, if it is given."""
-    if not isinstance(given, (int, float, Mapping)):
+    if not isinstance(given, (numbers.Real, Mapping)):
         return _of_history(metric, given, correlation, history)
     if unused := [name for name, value in history.items() if value is not None]:
         raise ParameterError(
             f"{listed(f'{name}=' for name in unused)}: for a baseline read from a table only"
         )
-    known = Known(_of_numbers(metric, given))
+    known = Known(_of_numbers(metric, cast("float | Mapping[str, Any]", given)))
     if correlation is None and metric.covariate is not None:
         return known._replace(note="no correlation is known: planned without CUPED's saving")
     return known._replace(base=_with_saving(known.base, correlation))
@@ -115,7 +116,7 @@ def _rate(rate: float) -> Baseline:
 
 def _the_rate(given: float | Mapping[str, Any]) -> float:
     if not isinstance(given, Mapping):
-        return given
+        return float(given)
     _check_keys(given, ("mean",))
     return float(check_number("baseline: mean", given["mean"]))
 

@@ -76,7 +76,7 @@ def run_checks(
     """Return one row per check, failed ones first; ``logs`` is None on a table of units."""
     checks = [_sample_ratio(reduced, planned, rule), _enough_units(reduced, metrics, planned)]
     checks += _looking_early(reduced, rule, as_of)
-    checks += _alike_before(reduced, metrics, planned)
+    checks += [*_earlier(reduced, planned), *_alike_before(reduced, metrics, planned)]
     if logs is not None:
         checks += [_one_variant_each(reduced), _repeats(reduced)]
         checks += _windows(reduced, metrics, planned)
@@ -138,6 +138,26 @@ def _looking_early(reduced: Reduced, rule: Rule, as_of: dt.date | None) -> list[
     else:
         detail += "the planned end is reached"
     return [Check("planned end", not early or rule.sequential is not None, float("nan"), detail)]
+
+
+def _earlier(reduced: Reduced, planned: Mapping[str, float]) -> list[Check]:
+    """Compare how many units had orders or events before exposure: no variant can have made them."""
+    from scipy.stats import chi2_contingency
+
+    counts = {name: (reduced.earlier.get(name, 0), reduced.units.get(name, 0)) for name in planned}
+    before, seen = (sum(numbers) for numbers in zip(*counts.values(), strict=True))
+    if not reduced.earlier or not seen:
+        return []
+    detail = (
+        f"{before:,} of {seen:,} users did something before first exposure, which does not count"
+    )
+    p_value = 1.0
+    if 0 < before < seen and all(n for _, n in counts.values()):
+        table = [[own, n - own] for own, n in counts.values()]
+        p_value = float(chi2_contingency(table, correction=False).pvalue)
+        shares = ", ".join(f"{name} {own / n:.1%}" for name, (own, n) in counts.items())
+        detail += f": {shares} (p = {p_value:.2g})"
+    return [Check("outcomes before exposure", p_value >= SAMPLE_RATIO_P, p_value, detail)]
 
 
 def _alike_before(

@@ -46,12 +46,15 @@ def units_of_exposures(
     end = ibis.literal(dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time()))
     parts = {place: _parts(place, metric, logs) for place, metric in enumerate(metrics)}
     users = _users(exposures, end, attributes("exposures", exposures, by, stratify))
-    units = users
+    units = users.mutate(earlier=ibis.literal(0, "int64"))
     for source, log in logs.items():
         read = [part for own in parts.values() for part in own if part.source == source]
         if read:
             did = _did(users, log, read, end)
             units = units.left_join(did, units["user_id"] == did["_user"]).drop("_user")
+            units = units.mutate(
+                earlier=ibis.greatest(units["earlier"], units["_earlier"].fill_null(0))
+            ).drop("_earlier")
     units = units.mutate(
         **{
             part.name: _when_over(units, part.within, units[part.name].fill_null(0.0), end)
@@ -99,7 +102,9 @@ def _users(exposures: ir.Table, end: ir.Value, own: Mapping[str, ir.Value]) -> i
 
 
 def _did(users: ir.Table, log: Log, parts: Sequence[_Part], end: ir.Value) -> ir.Table:
-    """Return one row per user who did anything that counts, up to ``end``."""
+    """Return one row per user who did anything, up to ``end``; ``_earlier`` is 1 for those who
+    did something before first exposure.
+    """
     rows, contract = log
     rows = rows.select(
         _user=rows[contract.who],
@@ -109,10 +114,7 @@ def _did(users: ir.Table, log: Log, parts: Sequence[_Part], end: ir.Value) -> ir
     rows = rows.filter(rows["_at"] < end, ibis.or_(*[rows[part.name].notnull() for part in parts]))
     first = users.select("user_id", "exposed_at")
     rows = rows.inner_join(first, rows["_user"] == first["user_id"])
-    longest = max((part.before for part in parts if part.before), default=dt.timedelta(0))
-    opens = rows["exposed_at"] - _interval(longest) if longest else rows["exposed_at"]
-    rows = rows.filter(rows["_at"] >= opens)
-    folded = {}
+    folded = {"_earlier": (rows["_at"] < rows["exposed_at"]).cast("int64").max()}
     for part in parts:
         value = ibis.ifelse(_counts(rows, part), rows[part.name], ibis.null("float64"))
         folded[part.name] = value.max() if part.quantity.fold == "max" else value.sum()

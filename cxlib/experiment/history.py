@@ -99,6 +99,8 @@ def _of_table(
     apart: bool,
 ) -> History:
     for metric in metrics:
+        for quantity in metric.quantities:
+            quantity.unit_value(table, metric.label)  # missing columns are told before ours join
         if metric.within is not None:
             raise ParameterError(
                 f"metric {metric.label!r}: within= needs orders, events or exposures with their times; "

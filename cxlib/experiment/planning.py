@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import numbers
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from cxlib._checks import ParameterError, check_choice, check_number
 from cxlib.experiment.baseline import Given, known_baseline
@@ -136,7 +138,11 @@ def plan_experiment(
     else, proportions with CUPED too: Welch's test, by the non-central t (Cohen 1988, ch. 2),
     both arms with the variance of the baseline (a proportion's with its own rate); ratios by
     the delta method. CUPED leaves 1 - correlation^2 of the variance (Deng et al. 2013, WSDM).
-    Fewer than two units in an arm are never planned. Each comparison is held to ``alpha_each``.
+    Fewer than two units in an arm are never planned.
+
+    Traffic is the number of units that history met from ``start`` through ``as_of``, over its
+    days. Where many of them return, a longer experiment meets fewer new ones a day: take a
+    history about as long as the experiment.
 
     Examples
     --------
@@ -169,9 +175,9 @@ def plan_experiment(
 
 
 def _whole(name: str, value: int, low: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
         raise ParameterError(f"{name}={value!r} is not a whole number from {low} on")
-    return value
+    return int(value)
 
 
 def _shares(
@@ -181,24 +187,27 @@ def _shares(
     number = _whole("variants", variants, 2)
     if share is None:
         share = [1 / number] * number
-    elif isinstance(share, (int, float)):
+    if isinstance(share, numbers.Real):
         if number != 2:
             raise ParameterError(
                 f"share={share!r} is for one treatment; for {number} variants give a list of shares, "
                 "control first"
             )
-        share = [1 - check_number("share", share, 0, 1, open_low=True), share]
+        treatment = check_number("share", float(share), 0, 1, open_low=True)
+        share = [1 - treatment, treatment]
     if not isinstance(share, Mapping):
-        treatments = [f"treatment {place}" for place in range(1, len(share))]
+        parts = list(cast(Sequence[float], share))
+        treatments = [f"treatment {place}" for place in range(1, len(parts))]
         names = ["control", *(treatments if len(treatments) > 1 else ["treatment"])]
-        share = dict(zip(names, share, strict=False))
+        share = dict(zip(names, parts, strict=False))
     if number not in (2, len(share)) or len(share) < 2:
         raise ParameterError(f"share: {len(share)} shares for {number} variants; give one for each")
-    if abs((total := sum(share.values())) - 1) > 1e-6:
-        raise ParameterError(f"share: they sum to {total:g}, not to 1; give the planned fractions")
-    return {
+    shares = {
         str(name): check_number("share", part, 0, 1, open_low=True) for name, part in share.items()
     }
+    if abs((total := sum(shares.values())) - 1) > 1e-6:
+        raise ParameterError(f"share: they sum to {total:g}, not to 1; give the planned fractions")
+    return shares
 
 
 def _difference(base: Baseline, mde: float | None, mde_absolute: float | None) -> float | None:

@@ -90,6 +90,8 @@ class Reduced:
         Exposures (or rows) of all units, those seen in several variants included.
     folded : bool
         Whether each unit was made of rows.
+    earlier : dict
+        Units that did something before their first exposure, by variant; empty without times.
     orders : dict
         Order statistics of quantile metrics, by (place, segment or None, variant).
     """
@@ -102,6 +104,7 @@ class Reduced:
     mixed: int = 0
     rows: int = 0
     folded: bool = False
+    earlier: dict[str, int] = field(default_factory=dict)
     orders: dict[tuple[int, Segment | None, str], Order] = field(default_factory=dict)
 
     def sample(self, place: int, variant: str, segment: Segment | None = None) -> Sample:

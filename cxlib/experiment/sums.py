@@ -53,7 +53,16 @@ def reduce_units(units: Units, metrics: Sequence[Metric], as_of: dt.date | None 
         mixed=sum(int(row["units"]) for row in rows) - sum(counts.values()),
         rows=sum(int(row.get("rows") or row["units"]) for row in rows),
         folded=units.folded,
+        earlier=_earlier(kept),
     )
+
+
+def _earlier(rows: list[Row]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in rows:
+        if "earlier" in row:
+            found[row["variant"]] = found.get(row["variant"], 0) + int(row["earlier"])
+    return found
 
 
 def _samples(units: Units, metrics: Sequence[Metric], rows: list[Row]) -> list[list[Sample]]:
@@ -75,7 +84,7 @@ def query(units: Units, metrics: Sequence[Metric]) -> ir.Table:
     """Return the one query: numbers of units, and each metric's plain sums, by cell."""
     table = _with_mixed(units)
     columns: dict[str, ir.Value] = {"units": table.count()}
-    for name in ("rows", "late"):
+    for name in ("rows", "late", "earlier"):
         if name in table.columns:
             columns[name] = table[name].sum()
     for place, metric in enumerate(metrics):

@@ -30,7 +30,8 @@ class Units:
         One row per unit: ``variant``; each metric's columns ``m0_0``, ``m0_1``, … by its place,
         all null where the unit does not count; ``stratum`` and ``by0``, ``by1``, … if asked for;
         and where units were folded from rows, ``last_variant`` (another one where the unit saw
-        several), ``rows`` and, of exposures, ``late`` (rows after the last day).
+        several), ``rows`` and, of exposures, ``late`` (rows after the last day) and ``earlier`` (1
+        where the unit did something before its first exposure).
     layouts : list of Layout
         One for each metric.
     by : tuple of str
