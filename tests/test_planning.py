@@ -251,6 +251,12 @@ def test_the_smallest_treatment_sets_the_plan() -> None:
     assert plan.arms["variant"].tolist() == ["control", "treatment 1", "treatment 2"]
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    plan = line(BOUGHT, np.float32(0.5), mde=0.1, variants=np.int64(3))
+    assert plan["n_units"] == pytest.approx(line(BOUGHT, 0.5, mde=0.1, variants=3)["n_units"])
+    assert line(BOUGHT, 0.5, mde=0.1, share=np.float32(0.5))["n_control"] > 0
+
+
 def test_named_shares_put_control_first() -> None:
     plan = cx.plan_experiment(BOUGHT, 0.1, n_units=1000, share={"old": 0.8, "new": 0.2})
     assert plan.arms.to_dict("list") == {
@@ -406,6 +412,18 @@ def test_a_table_of_units() -> None:
     assert capped["variance"] < 0.7 * row["variance"]
 
 
+def test_history_of_a_conversion_with_cuped() -> None:
+    """What is left of each arm's p (1 - p) is 1 - correlation^2, as in the table of units."""
+    rng = np.random.default_rng(8)
+    habit = rng.random(5000) < 0.3
+    frame = pd.DataFrame({"before": habit, "bought": habit ^ (rng.random(5000) < 0.1)})
+    row = line(cx.Conversion("bought", before="before"), frame, mde=0.1)
+    correlation = frame["bought"].astype(float).corr(frame["before"].astype(float))
+    assert row["saving"] == pytest.approx(correlation**2)
+    by_number = line(cx.Conversion("bought"), row["baseline"], mde=0.1, correlation=correlation)
+    assert row["n_units"] == pytest.approx(by_number["n_units"])
+
+
 def test_a_quantile_of_history_keeps_its_promise() -> None:
     """The planned power of a p90, against Welch-like tests of simulated samples."""
     rng = np.random.default_rng(7)
@@ -419,7 +437,12 @@ def test_a_quantile_of_history_keeps_its_promise() -> None:
 @pytest.mark.parametrize(
     ("frame", "metric", "error", "message"),
     [
-        ({"spend": [1.0, 2.0] * 30}, cx.Mean("spent"), cx.ColumnError, "Did you mean 'spend'"),
+        (
+            {"spend": [1.0, 2.0] * 30},
+            cx.Mean("spent"),
+            cx.ColumnError,
+            "are spend. Did you mean 'spend'",
+        ),
         ({"spend": ["a", "b"] * 30}, cx.Mean("spend"), cx.ColumnError, "not numbers"),
         ({"spend": [1.0] * 60}, cx.Mean("spend"), cx.DataError, "nothing varies"),
         ({"bought": [0] * 60}, cx.Conversion("bought"), cx.DataError, "nothing varies"),
@@ -485,6 +508,7 @@ def test_dates_do_not_suit_a_table_of_units() -> None:
         (0.1, {"mde": 0.1, "share": 1.5}, "out of range"),
         (0.1, {"mde": 0.1, "share": [1.5, -0.5]}, "out of range"),
         (0.1, {"mde": 0.1, "share": [1.0]}, "1 shares"),
+        (0.1, {"mde": 0.1, "share": "ab"}, "share='a' is not a number"),
         (0.1, {"mde": 0.1, "share": 0.3, "variants": 3}, "control first"),
         (0.1, {"mde": 0.1, "share": [0.5, 0.5], "variants": 3}, "2 shares for 3 variants"),
         (0.1, {"mde": 0.1, "variants": 1}, "whole number from 2"),
