@@ -146,7 +146,7 @@ def check_rows(table: ir.Table, contract: Contract) -> None:
     Raises
     ------
     DataError
-        The table is empty, a required column holds nulls (or NaN), or the key repeats.
+        The table is empty, a required column holds nulls, NaN or empty text, or the key repeats.
     """
     import pandera.ibis as pandera
 
@@ -168,8 +168,10 @@ def _kept(table: ir.Table, contract: Contract) -> ir.BooleanScalar:
 
 
 def _is_empty(column: ir.Column) -> ir.BooleanColumn:
-    """Say where a column is null or NaN."""
-    return column.isnull() | column.isnan() if column.type().is_floating() else column.isnull()
+    """Say where a column is null, NaN or text of no length."""
+    if column.type().is_floating():
+        return column.isnull() | column.isnan()
+    return column.isnull() | (column == "") if column.type().is_string() else column.isnull()
 
 
 def _fault(table: ir.Table, contract: Contract) -> str:

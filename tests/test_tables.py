@@ -124,6 +124,20 @@ def test_check_rows_counts_nulls_and_nan_of_all_columns_in_one_message() -> None
     )
 
 
+def test_check_rows_takes_empty_text_for_no_value_in_one_query(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(DataError, match="columns: 'order_id' in 1 rows, 'customer_id' in 2 rows;"):
+        check_rows(orders(order_id=["", "2"], customer_id=["", None]), ORDERS)
+    backend, asked = type(ibis.get_backend()), []
+    execute = backend.execute
+    monkeypatch.setattr(
+        backend, "execute", lambda *given, **more: asked.append(1) or execute(*given, **more)
+    )
+    check_rows(orders(), ORDERS)
+    assert len(asked) == 1
+
+
 def test_check_rows_refuses_a_repeated_key_where_there_is_one() -> None:
     with pytest.raises(
         DataError, match=r"1 values of 'order_id' stand in more than one row \(first: '1'\)"
