@@ -163,6 +163,30 @@ def test_mixed_currencies_are_one_error(ask: Callable[..., Any]) -> None:
         ask(mixed)
 
 
+# Not cleaned, and half empty
+
+
+def test_what_was_read_and_not_cleaned_is_sent_to_cleaning() -> None:
+    raw = cx.read(ONE_LOYAL.rename(columns={"net_revenue": "amount"}))
+    says = r"without 'net_revenue'; clean it first: cx.clean_orders\(cx.read\(...\)\)$"
+    for ask in (cx.fit_ltv, cx.compare_ltv, cx.ltv_summary):
+        with pytest.raises(cx.ColumnError, match=says):
+            ask(raw, as_of=AS_OF)
+    with pytest.raises(cx.ColumnError, match="Rename with columns="):
+        cx.fit_ltv(raw.table, as_of=AS_OF)
+    fit = cx.fit_ltv(cx.read(ONE_LOYAL), as_of=AS_OF)  # what keeps the contract needs no cleaning
+    assert fit.n_customers == 1
+
+
+@each_question
+@pytest.mark.parametrize("column", ["customer_id", "order_id"])
+def test_an_id_that_is_empty_is_none(ask: Callable[..., Any], column: str) -> None:
+    with pytest.raises(
+        cx.DataError, match=f"empty values in required columns: '{column}' in 1 row"
+    ):
+        ask(ONE_LOYAL.assign(**{column: ["", "x", "y"]}))
+
+
 # Days and horizons that hold nothing
 
 

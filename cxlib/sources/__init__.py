@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-from cxlib._checks import ParameterError, listed
+from cxlib._checks import ColumnError, ParameterError, listed
 from cxlib.sources.formats import Preset, Rules, load_preset, presets, rename
 from cxlib.sources.opening import Source, open_source, reading
 from cxlib.tables import Contract, check_rows, check_types, with_typed_nulls
@@ -112,6 +112,12 @@ def load(data: Source, contract: Contract) -> ir.Table:
     in its engine.
     """
     table, name = open_source(data)
+    missing = [name for name in contract.required if name not in table.columns]
+    if missing and isinstance(data, Raw):
+        raise ColumnError(
+            f"{contract.name}: {data!r} is as cx.read gave it, without {listed(map(repr, missing))}; "
+            f"clean it first: cx.clean_{contract.name}(cx.read(...))"
+        )
     table = check_types(table, contract)
     if getattr(data, "contract", None) is not contract:
         with reading(name):
