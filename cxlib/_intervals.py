@@ -144,13 +144,12 @@ def _score_chi_square(arms: Sequence[tuple[float, float, float, float, float]]) 
     The likeliest t is found by halving where the likelihood's slope changes sign. Both t and
     1 - t are carried, so that rates next to 0 and next to 1 lose no digits.
     """
+    (x, n, slope, least, least_rest), (x2, n2, slope2, least2, least_rest2) = arms
     (t_low, r_low), (t_high, r_high) = (0.0, 1.0), (1.0, 0.0)
     for _ in range(60):
         t, r = (t_low + t_high) / 2, (r_low + r_high) / 2
-        uphill = sum(
-            slope * (x / (least + slope * t) - (n - x) / (least_rest + slope * r))
-            for x, n, slope, least, least_rest in arms
-        )
+        uphill = slope * (x / (least + slope * t) - (n - x) / (least_rest + slope * r))
+        uphill += slope2 * (x2 / (least2 + slope2 * t) - (n2 - x2) / (least_rest2 + slope2 * r))
         if uphill > 0:
             t_low, r_low = t, r
         else:
