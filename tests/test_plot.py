@@ -206,14 +206,49 @@ def test_the_reading_of_a_grid_compares_rare_and_frequent_customers_in_silence()
 
 def test_the_reading_of_the_tracking_curve_counts_after_the_split() -> None:
     assert FIGURES["tracking"]().figure.reading == (
-        "After the split 13 repeat orders came and 12 were foretold: the forecast is 4.6% too low."
+        "In the 2 whole weeks after the split 13 repeat orders came and 12 were foretold: the forecast "
+        "is 4.6% too low."
     ), "31 - 18 and 30.2 - 17.8"
+    late = cx.plot.ltv_tracking(TRACKING, split="2024-02-04").figure.reading
+    assert late.startswith("In the one whole week after the split 6 repeat orders came")
     assert cx.plot.ltv_tracking(TRACKING).figure.reading == (
-        "In the weeks shown 31 repeat orders came and 30 were foretold: the forecast is 2.6% too low."
+        "In the 6 whole weeks shown here 31 repeat orders came and 30 were foretold: the forecast is "
+        "2.6% too low."
     )
     assert cx.plot.ltv_tracking(TRACKING, split="2030-01-01").figure.reading.startswith("In the")
     none = TRACKING.assign(cumulative_actual=0)
     assert cx.plot.ltv_tracking(none).figure.reading.endswith("came and 30 were foretold.")
+
+
+@pytest.mark.parametrize(
+    ("draw", "says"),
+    [
+        ("ltv", "deciles() of a fit"),
+        ("ltv_segments", "segments() of a fit"),
+        ("ltv_grid", "grid() of a fit"),
+        ("ltv_tracking", "tracking of a holdout"),
+        ("ltv_calibration", "by_frequency or by_decile of a holdout"),
+        ("funnel", "what funnel returned"),
+    ],
+)
+def test_what_is_no_table_is_told_what_to_give(draw: str, says: str) -> None:
+    given = {
+        "positional": lambda plot: plot(DECILES["decile"]),
+        "named": lambda plot: plot(table=3),
+    }
+    for (how, call), kind in zip(given.items(), ("Series", "int"), strict=True):
+        with pytest.raises(cx.ParameterError) as error:
+            call(getattr(cx.plot, draw))
+        assert str(error.value) == (
+            f"cx.plot.{draw} draws a pandas.DataFrame, not what it was given, of type {kind}; "
+            f"give it: {says}"
+        ), how
+
+
+def test_segments_without_intervals_are_sent_back_for_them() -> None:
+    plain = SEGMENTS.drop(columns=["ltv_per_customer_low", "ltv_per_customer_high"])
+    with pytest.raises(cx.ColumnError, match=r"no intervals; give segments\(\) with intervals"):
+        cx.plot.ltv_segments(plain)
 
 
 def test_the_reading_by_week_holds_the_weeks_against_the_chance_of_poisson_counts() -> None:

@@ -172,8 +172,14 @@ class LtvFit:
         -------
         pandas.DataFrame
             One row per number of orders and of days since the last: ``n_orders``,
-            ``days_since_last``, ``p_alive``, ``expected_orders``. A customer with one order is
-            as old as that order.
+            ``days_since_last``, ``p_alive``, ``expected_orders``.
+
+        Notes
+        -----
+        From two orders on the first is as old as the oldest customer's, and the last so many
+        days ago; a customer with one order is as old as that order. So who placed the one order
+        today is a newcomer, of whom more is expected than of who placed two in all that time,
+        the second today.
         """
         return self._answer("grid", grid)
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from cxlib._checks import check_columns
+from cxlib._checks import ColumnError, check_columns
 from cxlib.plot._style import ACCENT, INK, SOFT, axes, compact, finish, percent, styled
 
 MOST_SEGMENTS = 20
@@ -100,6 +100,10 @@ def ltv_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     'A customer of DE is worth 31.0 (28.0 to 34.0).'
     """
     value = "ltv_per_customer"
+    if value in table.columns and f"{value}_low" not in table.columns:
+        raise ColumnError(
+            "ltv segments: no intervals; give segments() with intervals=True, its default"
+        )
     check_columns(
         "ltv segments", list(table.columns), ["n_customers", value, f"{value}_low", f"{value}_high"]
     )

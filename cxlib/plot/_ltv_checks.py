@@ -172,7 +172,7 @@ def _unseen(table: pd.DataFrame, split: str | dt.date | None) -> tuple[pd.DataFr
     """Return the weeks after the split, or all where there are none, and how to speak of them."""
     if split is not None and (after := table["week_ending"] > pd.Timestamp(split)).any():
         return table[after], "after the split"
-    return table, "in the weeks shown"
+    return table, "shown here"
 
 
 def _so_far(table: pd.DataFrame, split: str | dt.date | None) -> str:
@@ -180,7 +180,10 @@ def _so_far(table: pd.DataFrame, split: str | dt.date | None) -> str:
     before = table[table["week_ending"] < weeks["week_ending"].iloc[0]].tail(1)
     columns = ["cumulative_actual", "cumulative_expected"]
     actual, expected = weeks[columns].iloc[-1] - before[columns].sum()
-    told = f"{when.capitalize()} {actual:,.0f} repeat orders came and {expected:,.0f} were foretold"
+    span = "one whole week" if len(weeks) == 1 else f"{len(weeks):,} whole weeks"
+    told = (
+        f"In the {span} {when} {actual:,.0f} repeat orders came and {expected:,.0f} were foretold"
+    )
     if not actual:
         return f"{told}."
     error = expected / actual - 1

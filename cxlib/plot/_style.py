@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from functools import wraps
 from html import escape
@@ -14,6 +15,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+
+from cxlib._checks import ParameterError
 
 P = ParamSpec("P")
 INK, ACCENT, GREY = "#1f2933", "#1b5e8c", "#8a949e"
@@ -61,12 +64,25 @@ def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Axes:
+        _check_table(draw, args[0] if args else kwargs.get("table"))
         # loads Jupyter's backend, which makes pyplot interactive: the context must not undo that
         plt.draw_if_interactive()
         with plt.rc_context(style):
             return draw(*args, **kwargs)
 
     return wrapper
+
+
+def _check_table(draw: Callable[..., Axes], table: object) -> None:
+    """Say what to give, in the words of the docstring, to who gives no table."""
+    if isinstance(table, pd.DataFrame):
+        return
+    told = re.search(r"table : pandas\.DataFrame\s+([^:]+):", draw.__doc__ or "")
+    words = " ".join(told[1].replace("`", "").split()) if told else "the table that it documents"
+    raise ParameterError(
+        f"cx.plot.{draw.__name__} draws a pandas.DataFrame, not what it was given, of type "
+        f"{type(table).__name__}; give it: {words[0].lower()}{words[1:]}"
+    )
 
 
 def axes(ax: Axes | None, width: float, height: float) -> Axes:
