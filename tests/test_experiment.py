@@ -580,7 +580,7 @@ def test_a_planned_variant_that_nobody_saw_is_an_empty_arm() -> None:
     assert math.isnan(row["p_adjusted"])
     assert failed(result) == ["sample ratio", "units in each arm"]
     page = result._repr_html_()
-    assert "– vs 0.04" in page
+    assert "– vs 4%" in page
     assert "nan" not in page
     assert result.table.set_index("variant").loc["new", "n"] == 100
 
@@ -652,7 +652,7 @@ def test_a_misspelt_event_is_told_instead_of_counted_as_nothing() -> None:
 def test_verdicts() -> None:
     metric = cx.Conversion("converted")
     ship = on_units(rates((300, 1000), (200, 1000)), metric)
-    assert ship.verdict.startswith("Ship new: converted rises from 0.2 to 0.3, lift +50.0%")
+    assert ship.verdict.startswith("Ship new: converted rises from 20% to 30%, lift +50.0%")
     assert repr(ship) == f"ExperimentResult({ship.verdict!r})"
     stop = on_units(rates((200, 1000), (300, 1000)), metric)
     assert stop.verdict.startswith("Do not ship new: converted falls from 0.3 to 0.2, lift")

@@ -69,8 +69,9 @@ def experiment(
         One row per exposure (``user_id``, ``variant``, ``exposed_at``; may repeat): a user counts
         from the first one on. Or, with ``variant=``, one row per unit that already carries its
         variant and its metrics.
-    metrics : list of Conversion or Mean
-        What to compare; the first one decides the verdict.
+    metrics : list of Conversion, Mean, Ratio or Quantile
+        What to compare. Primary ones (the first, if none says so) decide the verdict; guardrails
+        may stop it.
     control : str
         The variant to compare the others with.
     as_of : str or date
@@ -81,29 +82,58 @@ def experiment(
     variant : str, optional
         The column of the variant, where ``exposures`` has one row per unit. A metric's empty
         values are left out of that metric and counted.
+    unit : str, optional
+        With ``variant=``: the column of what was randomised, where rows are finer (sessions of
+        users). Means of rows become ratios of the units' sums.
     shares : dict, optional
         Planned share of each variant, such as ``{"control": 0.8, "new": 0.2}``; equal if not given.
         A variant that was planned but not seen is an empty arm.
+    stratify : str, optional
+        A column of few values, known before exposure, to post-stratify all estimates by.
+    by : str or list of str, optional
+        Columns whose values are segments, see ``.segments``.
     alpha : float, default 0.05
         1 - the confidence of the intervals, and the limit that adjusted p values must beat.
+    adjust : {"holm", "bh", "by", None}
+        How p values allow for many metrics and variants: Holm, Benjamini-Hochberg,
+        Benjamini-Yekutieli, or not.
+    sequential : {"group", "always"}, optional
+        How intervals and p values allow for looking before the planned end: at a few looks
+        (group-sequential), or whenever one likes (a confidence sequence). Needs ``planned_units``.
+    looks : list of float, optional
+        With "group": the earlier looks, as shares of the planned units or as numbers of units.
+    spending : {"obrien-fleming", "pocock"}
+        With "group": how Lan and DeMets' test spends its error over the looks.
+    planned_units : float, optional
+        How many units, of all variants together, were planned; see `plan_experiment`.
+    planned_end : str or date, optional
+        The last planned day. A single look before the planned end cannot be trusted.
 
     Returns
     -------
     ExperimentResult
-        ``.table``, one row per metric and treatment: ``metric``, ``variant``, ``n``, ``n_control``
-        (units), ``value``, ``value_control`` (share or mean per unit), ``difference``, ``ci_low``,
-        ``ci_high``, ``lift`` (difference / abs(value_control)), ``lift_low``, ``lift_high``,
-        ``p_value``, ``p_adjusted`` (Holm, over all rows) and ``note`` (why a number is null).
-        ``.arms``, one row per metric and variant: ``metric``, ``kind``, ``variant``, ``n``,
-        ``n_left_out`` (units without a value: their window is not over), ``value``, ``ci_low``,
-        ``ci_high``. ``.checks``: ``check``, ``passed``, ``p_value``, ``detail``, failed ones first.
-        ``.verdict``, one sentence, which a failed check withholds. Intervals are not adjusted.
+        ``.table``, one row per metric and treatment: ``metric``, ``kind``, ``role``, ``variant``,
+        ``n``, ``n_control`` (units), ``value``, ``value_control`` (per unit, adjusted where the
+        method says so), ``difference``, ``ci_low``, ``ci_high``, ``lift`` (difference /
+        abs(value_control)), ``lift_low``, ``lift_high``, ``p_value``; ``p_adjusted`` and intervals
+        that agree with it, ``adjusted_low``, ``adjusted_high``, ``lift_adjusted_low``,
+        ``lift_adjusted_high``; ``margin``, ``p_margin`` (that it is kept, one-sided),
+        ``p_equivalence``; ``chance_to_beat`` control, ``expected_loss`` (of shipping the variant, in
+        the metric's unit), ``chance_best`` of all variants; ``method``, ``note`` (why a number is
+        null).
+        ``.arms``, one row per metric and variant, nothing adjusted: ``metric``, ``kind``,
+        ``variant``, ``n``, ``n_left_out`` (units without a value: their window is not over),
+        ``value``, ``ci_low``, ``ci_high``. ``.split``, one row per variant: ``variant``, ``n_units``,
+        ``share``, ``ci_low``, ``ci_high``, ``planned_share``. ``.segments``, one row per metric,
+        treatment and segment, with the test that they differ. ``.checks``: ``check``, ``passed``,
+        ``p_value``, ``detail``, failed ones first. ``.verdict``, one sentence, which a failed check
+        withholds. ``.over_time()``, ``.novelty()`` and ``.distribution()`` ask the engine again.
 
     Raises
     ------
     ParameterError
         ``control`` is not a variant, ``shares`` do not sum to 1 or miss a variant, a metric
-        reads a table that is not given, or ``as_of`` is missing.
+        reads a table that is not given, ``as_of`` is missing, or options do not go together.
     ColumnError
         A metric's column is missing or not numeric.
     DataError
@@ -113,14 +143,22 @@ def experiment(
     Notes
     -----
     Users seen in several variants are left out; the check fails past 1 %. The sample-ratio
-    check is a chi-square test over all variants and fails below p = 0.001 (strict, for it runs on
-    every experiment); fewer than 30 units in an arm fail too.
+    check is a chi-square test over all variants, with ``sequential`` an anytime-valid one (Lindon
+    and Malek 2022); it and those of what users did before exposure fail below p = 0.001 (strict,
+    for they run on every experiment). Fewer than 30 units in an arm fail too.
 
     Proportions: Pearson's score test, and the score intervals that invert it (Mee 1984 for the
-    difference, Koopman 1984 for the ratio); arms by Wilson. Means: Welch's t; the lift by
-    Fieller (1954). So p < alpha, an interval of the difference without 0 and an interval of the
-    lift without 0 are one and the same event. Where control is not told from zero, Fieller's
-    interval has no bounds: the log ratio's stands in and ``note`` says so.
+    difference, Koopman 1984 for the ratio); arms by Wilson. All else: Welch's t on means, on ratios
+    by the delta method, on quantiles by order statistics, on CUPED's residuals (Deng et al. 2013)
+    or over strata (Miratrix et al. 2013); the lift by Fieller (1954). So p < alpha, an interval of
+    the difference without 0 and an interval of the lift without 0 are one and the same event,
+    adjusted or not. Where control is not told from zero, Fieller's interval has no bounds: the log
+    ratio's stands in and ``note`` says so. With ``sequential`` all kinds are compared as normal,
+    standard errors times the look's factor: Lan and DeMets (1983), Waudby-Smith et al. (2021).
+
+    P values are adjusted over all rows but guardrails with a margin, whose tests are one-sided at
+    alpha / 2 (Farrington and Manning 1990 for shares, Fieller's pivot for all else). Bayesian columns:
+    Jeffreys' prior Beta(1/2, 1/2) for shares of units, a flat one for all else.
 
     Examples
     --------

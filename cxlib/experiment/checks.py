@@ -216,14 +216,21 @@ def _windows(
     reduced: Reduced, metrics: Sequence[Metric], planned: Mapping[str, float]
 ) -> list[Check]:
     users = sum(reduced.units.values())
-    checks = []
+    alike: dict[tuple[str, float], list[str]] = {}
     for place, metric in enumerate(metrics):
         if metric.within is not None:
             over = sum(reduced.sample(place, variant).n for variant in planned)
-            left_out = f"{users - over:,.0f} of {users:,} users are left out of {metric.label}"
-            detail = f"{left_out}: their {metric.within} are not over"
-            checks.append(Check("windows over", over > 0, float("nan"), detail))
-    return checks
+            alike.setdefault((str(metric.within), over), []).append(metric.label)
+    return [
+        Check(
+            "windows over",
+            over > 0,
+            float("nan"),
+            f"{users - over:,.0f} of {users:,} users are left out of {listed(labels)}: "
+            f"their {within} are not over",
+        )
+        for (within, over), labels in alike.items()
+    ]
 
 
 def _events_found(

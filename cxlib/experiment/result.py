@@ -169,7 +169,7 @@ def verdict(table: pd.DataFrame, checks: pd.DataFrame, rule: Rule) -> str:
     ready = rises[~rises["variant"].isin(unkept["variant"])]
     if len(ready):
         best = ready.sort_values("chance_best", na_position="first").iloc[-1]
-        return f"Ship {best['variant']}: {_told(best, rule)}; no metric is shown to fall."
+        return f"Ship {best['variant']}: {_told(best, rule)}; no metric is shown to get worse."
     if not len(safe):
         worst = worse.sort_values("p_adjusted").iloc[0]
         return f"Do not ship {worst['variant']}: {_told(worst, rule)}."
@@ -180,7 +180,8 @@ def verdict(table: pd.DataFrame, checks: pd.DataFrame, rule: Rule) -> str:
     if math.isnan(closest["p_value"]):
         return f"Keep running: {closest['metric']} has no answer yet ({closest['note']})."
     nearest = f"{closest['variant']}: {_told(closest, rule)}"
-    return f"Keep running: no variant is shown to lift {closest['metric']} ({nearest})."
+    change = "lower" if closest["margin"] > 0 else "lift"
+    return f"Keep running: no variant is shown to {change} {closest['metric']} ({nearest})."
 
 
 def _judged(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
@@ -207,46 +208,65 @@ def _unkept(row: pd.Series) -> str:
 
 def _told(row: pd.Series, rule: Rule) -> str:
     moves = "rises" if row["difference"] > 0 else "falls" if row["difference"] < 0 else "stays"
-    values = f"from {_number(row['value_control'])} to {_number(row['value'])}"
+    text = _unit(row)
+    values = f"from {text(row['value_control'])} to {text(row['value'])}"
     if math.isnan(row["lift_low"]) or math.isnan(row["lift_high"]):
-        effect = f"difference {_number(row['difference'])}"
-        interval = _interval(row["ci_low"], row["ci_high"], _number)
+        effect = f"difference {text(row['difference'])}"
+        interval = _interval(row["ci_low"], row["ci_high"], text)
     else:
         effect = f"lift {_percent(row['lift'])}"
         interval = _interval(row["lift_low"], row["lift_high"], _percent)
     level = f"{100 * (1 - rule.alpha):g}%"
-    p_value = f"{ADJUSTED[rule.adjust]}p = {row['p_adjusted']:.2g}"
-    return f"{row['metric']} {moves} {values}, {effect}, {level} interval {interval}, {p_value}"
+    p_value = _p(row["p_adjusted"])
+    p_value = p_value if p_value.startswith("<") else f"= {p_value}"
+    said = f"{row['metric']} {moves} {values}, {effect}, {level} interval {interval}"
+    return f"{said}, {ADJUSTED[rule.adjust]}p {p_value}"
 
 
 def _shown(table: pd.DataFrame, rule: Rule) -> pd.DataFrame:
-    """Return the table as a reader wants it: rounded, each interval in one cell."""
+    """Return the table as a reader wants it: rounded, each number with its interval in one cell."""
     level = f"{100 * (1 - rule.alpha):g}%"
-    lines: list[dict[str, Any]] = [
-        {
+    lines: list[dict[str, Any]] = []
+    for _, row in table.iterrows():
+        text = _unit(row)
+        lifts = _interval(row["lift_low"], row["lift_high"], _percent)
+        line = {
             "metric": row["metric"],
             "variant": row["variant"],
             "units": f"{row['n']:,} vs {row['n_control']:,}",
-            "value": f"{_number(row['value'])} vs {_number(row['value_control'])}",
-            "difference": _number(row["difference"]),
-            f"{level} interval": _interval(row["ci_low"], row["ci_high"], _number),
-            "lift": _percent(row["lift"]),
-            f"{level} interval of lift": _interval(row["lift_low"], row["lift_high"], _percent),
+            "value": f"{text(row['value'])} vs {text(row['value_control'])}",
+            f"difference ({level} interval)": f"{text(row['difference'])} "
+            f"({_interval(row['ci_low'], row['ci_high'], text)})",
+            f"lift ({level} interval)": f"{_percent(row['lift'])} ({lifts})",
             f"{ADJUSTED[rule.adjust]}p": _p(row["p_adjusted"]),
-            "chance to beat control": _share(row["chance_to_beat"]),
-            "expected loss": _number(row["expected_loss"]),
+            "chance to beat control": _chance(row["chance_to_beat"]),
+            "expected loss": text(row["expected_loss"]),
             "note": row["note"],
         }
-        for _, row in table.iterrows()
-    ]
+        lines.append({name: value.replace(" (–)", "") for name, value in line.items()})
     shown = pd.DataFrame(lines)
     return shown if shown["note"].any() else shown.drop(columns="note")
+
+
+def _unit(row: pd.Series) -> Callable[[float], str]:
+    """Return how a metric's own numbers are written: shares in per cent."""
+    return _share if row["kind"] == "proportion" else _number
 
 
 def _number(value: float) -> str:
     if math.isnan(value):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _share(value: float) -> str:
+    return "–" if math.isnan(value) else f"{100 * value:.3g}%"
+
+
+def _chance(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.1%}" if 0.001 <= value <= 0.999 else "> 99.9%" if value > 0.5 else "< 0.1%"
 
 
 def _percent(value: float) -> str:
@@ -254,11 +274,9 @@ def _percent(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2g}"
-
-
-def _share(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1%}"
+    if math.isnan(value):
+        return "–"
+    return f"{value:.2g}" if value >= 1e-4 else "< 0.0001"
 
 
 def _interval(low: float, high: float, text: Callable[[float], str]) -> str:
