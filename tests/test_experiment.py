@@ -655,7 +655,7 @@ def test_verdicts() -> None:
     assert ship.verdict.startswith("Ship new: converted rises from 20% to 30%, lift +50.0%")
     assert repr(ship) == f"ExperimentResult({ship.verdict!r})"
     stop = on_units(rates((200, 1000), (300, 1000)), metric)
-    assert stop.verdict.startswith("Do not ship new: converted falls from 0.3 to 0.2, lift")
+    assert stop.verdict.startswith("Do not ship new: converted falls from 30% to 20%, lift")
     wait = on_units(rates((205, 1000), (200, 1000)), metric)
     assert wait.verdict.startswith("Keep running: no variant is shown to lift converted (new:")
 
