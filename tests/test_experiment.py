@@ -669,7 +669,7 @@ def test_verdicts() -> None:
         "Keep running: x has no answer yet (no variance in either arm: no interval)."
     )
     unbounded = on_units(rates((50, 1000), (0, 1000)), metric).verdict
-    assert "from 0 to 0.05, difference 0.05, 95% interval 0.03813 to 0.06531" in unbounded
+    assert "from 0% to 5%, difference 5%, 95% interval 3.81% to 6.53%" in unbounded
 
 
 def test_the_page_escapes_what_the_data_call_a_variant() -> None:
