@@ -57,21 +57,16 @@ def compare(
         for row, pair in _of_metric(reduced, metric, place, control, variants, rule, segment):
             rows.append(row)
             pairs.append(pair)
-    table = pd.DataFrame(rows)
-    in_family = (table["role"] != "guardrail") | table["margin"].isna()
-    table["p_adjusted"] = table["p_value"]
-    table.loc[in_family, "p_adjusted"] = adjusted(table.loc[in_family, "p_value"], rule.adjust)
-    levels = pd.Series(rule.alpha, index=table.index)
-    levels[in_family] = adjusted_levels(
-        table.loc[in_family, "p_value"], table.loc[in_family, "p_adjusted"], rule.alpha
-    )
-    wide = [
-        effect(pair, level if level == level else rule.alpha)
-        for pair, level in zip(pairs, levels, strict=True)
-    ]
-    for name, as_adjusted in INTERVALS.items():
-        table[as_adjusted] = [getattr(one, name) for one in wide]
-    return table[ORDER]
+    alone = [row["role"] == "guardrail" and row["margin"] == row["margin"] for row in rows]
+    family = [math.nan if own else row["p_value"] for own, row in zip(alone, rows, strict=True)]
+    in_family = adjusted(family, rule.adjust)
+    levels = adjusted_levels(family, in_family, rule.alpha)
+    for at, (row, pair) in enumerate(zip(rows, pairs, strict=True)):
+        row["p_adjusted"] = row["p_value"] if alone[at] else float(in_family[at])
+        same = not 0 < levels[at] < rule.alpha
+        wide = row if same else effect(pair, float(levels[at]))._asdict()
+        row |= {as_adjusted: wide[name] for name, as_adjusted in INTERVALS.items()}
+    return pd.DataFrame(rows, columns=ORDER)
 
 
 def _of_metric(
@@ -108,7 +103,7 @@ def _of_metric(
             "margin": _NAN if metric.margin is None else metric.margin,
             "p_margin": keeps_margin(pair, metric.margin),
             "p_equivalence": is_equivalent(pair, metric.equivalence),
-            **_bayes(pair, metric.lower_is_better),
+            **_bayes(pair, metric.lower_is_better, best.get(variant) if len(arms) == 2 else None),
             "chance_best": best.get(variant, _NAN),
             "method": _method(pair, found.method, rule),
         }
@@ -122,12 +117,13 @@ def _method(pair: Pair, method: str, rule: Rule) -> str:
     return words if rule.sequential is None else f"{words}; {names[rule.sequential]}"
 
 
-def _bayes(pair: Pair, lower_is_better: bool) -> dict[str, float]:
+def _bayes(pair: Pair, lower_is_better: bool, best_of_two: float | None) -> dict[str, float]:
     own, other = (posterior(arm, pair.counts, lower_is_better) for arm in (pair.arm, pair.base))
     if own is None or other is None:
         return {"chance_to_beat": _NAN, "expected_loss": _NAN}
+    beats = chance_to_beat(own, other) if best_of_two is None else best_of_two
     return {
-        "chance_to_beat": chance_to_beat(own, other),
+        "chance_to_beat": beats,
         "expected_loss": expected_loss(own, other),
     }
 
