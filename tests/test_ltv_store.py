@@ -490,6 +490,7 @@ def test_refunds_on_days_of_their_own_are_told(
         assert found["passed"] == passed
         share = 0.0 if passed else refunds["net_revenue"].sum() / -orders["net_revenue"].sum()
         assert found["value"] == pytest.approx(share)
+        assert f" hold {share:.1%} of the revenue" in found["detail"]
         assert ("cx.clean_orders nets them" in found["detail"]) == (not passed)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
+
+import cxlib as cx
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 MOST_LINES = 10
@@ -95,3 +98,42 @@ def test_is_stored_without_outputs_on_the_plain_kernel(book: nbformat.NotebookNo
     for cell in code_cells(book):
         assert cell.outputs == []
         assert cell.execution_count is None
+
+
+@pytest.mark.parametrize(("as_of", "shown"), [("2023-12-31", True), ("2025-06-30", False)])
+def test_lifetime_value_past_the_end_of_the_data_is_withheld(as_of: str, shown: bool) -> None:
+    orders = cx.clean_orders(
+        cx.simulate.orders(600, start="2023-01-01", as_of="2023-12-31", seed=1), timezone="UTC"
+    )
+    fit = cx.fit_ltv(orders, as_of=as_of, n_boot=40)
+    if shown:
+        assert fit.status == "converged"
+    cards: list[Any] = []
+    names = {"cx": cx, "orders": orders, "fit": fit, "deciles": fit.deciles(), "horizon_days": 365}
+    last = code_cells(nbformat.read(NOTEBOOKS[2], as_version=4))[-1]
+    exec(last.source, names | {"display": lambda *given: cards.extend(given)})
+    assert len(cards) == 4
+    assert all((card.value is not None) == shown for card in cards)
+    if shown:
+        total = fit.total().iloc[0]
+        assert (cards[0].low, cards[0].high) == (total["realised_low"], total["realised_high"])
+        ends = (total["realised_orders_low"], total["realised_orders_high"])
+        assert (cards[1].low, cards[1].high) == ends
+    else:
+        assert all("give the day the data end" in str(card.withheld) for card in cards)
+
+
+def test_orders_after_as_of_are_counted_beside_the_last_of_all() -> None:
+    orders = cx.clean_orders(
+        cx.simulate.orders(100, start="2023-01-01", as_of="2023-12-31", seed=1), timezone="UTC"
+    )
+    (cell,) = (
+        cell.source for cell in code_cells(nbformat.read(NOTEBOOKS[2], as_version=4))
+        if "n_after_as_of" in cell.source
+    )  # fmt: skip
+    names = {"cx": cx, "orders": orders, "as_of": "2023-09-30"}
+    exec(cell, names)
+    when = orders.table["ordered_at"].execute()
+    found = names["ends"].execute().iloc[0]  # type: ignore[attr-defined]
+    assert found["n_after_as_of"] == (when >= "2023-10-01").sum() > 0
+    assert (found["n_orders"], found["last_order"]) == (len(when), when.max())

@@ -187,7 +187,7 @@ def _refunds(fit: LtvFit) -> Check:
         back=spend.sum(where=~bought).fill_null(0.0), revenue=spend.sum(where=bought)
     )
     back, revenue = sums.to_pandas().iloc[0]
-    share = max(-float(back / revenue), 0.0)
+    share = max(0.0, -float(back / revenue))
     detail = f"days on which customers got back more than they paid hold {share:.1%} of the revenue"
     if share > MOST_REFUNDED:
         detail += (
