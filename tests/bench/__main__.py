@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import experiment
 import ltv
 
 
@@ -54,3 +55,4 @@ if __name__ == "__main__":
     import_time()
     million_customers()
     ltv.main()
+    experiment.main()
