@@ -540,6 +540,12 @@ def test_units_that_lack_any_column_of_a_metric_are_left_out_of_it_alone() -> No
         same(ours.iloc[at], theirs.iloc[0])
 
 
+def test_a_capped_column_without_any_value_is_an_arm_without_units() -> None:
+    frame = pd.DataFrame({"variant": ["new", "control"] * 40, "x": None}).astype({"x": float})
+    row = only(on_units(frame, cx.Mean("x", cap=0.9)))
+    assert (row["n"], row["note"]) == (0, "an arm has no units yet")
+
+
 def test_constants_have_no_variance_and_a_denominator_of_nothing_is_told() -> None:
     frame = pd.DataFrame({"variant": ["new", "control"] * 40, "x": 0.1, "none": 0.0})
     frame["y"] = np.arange(80.0)
