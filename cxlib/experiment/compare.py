@@ -66,6 +66,8 @@ def compare(
         same = not 0 < levels[at] < rule.alpha
         wide = row if same else effect(pair, float(levels[at]))._asdict()
         row |= {as_adjusted: wide[name] for name, as_adjusted in INTERVALS.items()}
+        if wide["note"] and not row["note"]:
+            row["note"] = f"adjusted for many metrics: {wide['note']}"
     return pd.DataFrame(rows, columns=ORDER)
 
 

@@ -168,5 +168,5 @@ def _quantiles(reduced: Reduced, place: int, segment: Segment | None) -> dict[st
 def observed(reduced: Reduced, metric: Metric, place: int, variant: str) -> Moments:
     """Return a metric's moments in one arm with nothing adjusted."""
     if metric.kind == "quantile":
-        return _quantiles(reduced, place, None)[variant]
+        return _quantiles(reduced, place, None).get(variant, NOTHING)
     return plain(reduced.sample(place, variant), reduced.layouts[place])

@@ -86,6 +86,7 @@ def of_exposures(
     as_of: dt.date | None,
 ) -> Question:
     """Return the question to exposures and logs."""
+    _check_primary(metrics)
     if as_of is None:
         raise ParameterError("as_of is missing; give the last observed day, such as '2024-12-31'")
     given = {"orders": (orders, ORDERS), "events": (events, EVENTS)}
@@ -110,6 +111,7 @@ def of_units(
     as_of: dt.date | None,
 ) -> Question:
     """Return the question to a table whose rows carry variant and metrics."""
+    _check_primary(metrics)
     for metric in metrics:
         if metric.within is not None:
             raise ParameterError(
@@ -119,6 +121,13 @@ def of_units(
     return Question(as_table(units), None, metrics, control, rule, as_of, variant, unit)
 
 
+def _check_primary(metrics: Sequence[Metric]) -> None:
+    if all(metric.role != "primary" for metric in metrics):
+        raise ParameterError(
+            "metrics: none is primary, and the verdict follows one; give one of them role='primary'"
+        )
+
+
 def columns_of(by: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return the names that ``by`` gives, one or several."""
-    return (by,) if isinstance(by, str) else tuple(by or ())
+    return (by,) if isinstance(by, str) else tuple(dict.fromkeys(by or ()))

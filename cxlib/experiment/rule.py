@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cxlib._checks import ParameterError, check_choice, check_date, check_number
@@ -82,9 +82,16 @@ def check_rule(
         raise ParameterError(
             "looks= goes with sequential='group'; 'always' allows any number of looks"
         )
+    given = () if looks is None else looks
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ParameterError(
+            f"looks={looks!r}: give a list of the earlier looks, such as [0.25, 0.5]"
+        )
     shares = []
-    for look in looks or ():
+    for look in given:
         check_number("looks", look, 0, open_low=True)
         shares.append(look / planned_units if look > 1 and planned_units else look)
+    if sorted(shares) != shares:
+        raise ParameterError(f"looks={list(given)!r}: give them in order of time")
     end = None if planned_end is None else check_date("planned_end", planned_end)
     return Rule(alpha, adjust, sequential, tuple(shares), spending, planned_units, end)
