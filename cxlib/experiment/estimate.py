@@ -79,13 +79,13 @@ def cuped(arms: Mapping[str, Sample], layout: Layout) -> tuple[dict[str, Moments
     """Return each arm's moments with what its covariate explains taken away, and the saving.
 
     Deng, A., Xu, Y., Kohavi, R. & Walker, T. (2013), WSDM '13, 123-132. One slope for all arms,
-    pooled within them, so that a real effect does not bend it; the covariate's mean is that of all
-    units. Ratios enter by their delta-method linear forms.
+    that of all units together, as tea-tasting and GrowthBook have it; the covariate's mean is that
+    of all units too. Ratios enter by their delta-method linear forms.
     """
     everyone = merge(arms.values(), sum(layout))
     if not everyone.n:
         return dict.fromkeys(arms, NOTHING), float("nan")
-    centre, _ = _linear(everyone, layout.after, layout.before)
+    centre, slope_everyone = _linear(everyone, layout.after, layout.before)
     parts = {}
     for name, arm in arms.items():
         if arm.n:
@@ -94,7 +94,9 @@ def cuped(arms: Mapping[str, Sample], layout: Layout) -> tuple[dict[str, Moments
             slopes = np.array([slope, slope_before])
             parts[name] = (arm.n, value, covariate, slopes @ arm.covariance @ slopes.T)
     pooled = sum(((n - 1) * both for n, _, _, both in parts.values()), np.zeros((2, 2)))
-    theta = pooled[0, 1] / pooled[1, 1] if pooled[1, 1] > 0 else 0.0
+    slopes = np.array([_linear(everyone, 0, layout.after)[1], slope_everyone])
+    spread = slopes @ everyone.covariance @ slopes.T
+    theta = spread[0, 1] / spread[1, 1] if spread[1, 1] > 0 else 0.0
     turn = np.array([1.0, -theta])
     found = dict.fromkeys(arms, NOTHING)
     for name, (n, value, covariate, both) in parts.items():
