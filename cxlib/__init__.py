@@ -20,7 +20,7 @@ _HOMES = {
         "clean_responses",
     ),
     "retention": ("retention", "retention_curve"),
-    "funnel": ("funnel", "cart_abandonment"),
+    "funnel": ("funnel", "cart_abandonment", "Step", "Exclude"),
     "segments": ("rfm", "segment_sizes"),
     "experiment": (
         "experiment",

@@ -1,27 +1,23 @@
-"""How far users get through ordered steps, within a window that opens at step one."""
+"""How far users get through steps, within a window that opens at step one."""
 
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 from collections.abc import Sequence
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from cxlib._checks import (
-    DataError,
-    ParameterError,
-    check_date,
-    check_duration,
-    check_number,
-    listed,
-)
+from cxlib._checks import check_number
 from cxlib._intervals import wilson
-from cxlib.funnel.chain import deepest
-from cxlib.sources import Source, load
-from cxlib.tables import EVENTS, NO_GROUP, group_label, midnight_after, observed
+from cxlib.funnel.attempts import attempts
+from cxlib.funnel.attribution import check_attribution, with_label
+from cxlib.funnel.rule import Rule, check_rule
+from cxlib.funnel.seen import Account, seen_events
+from cxlib.funnel.steps import Exclude, Step
+from cxlib.sources import Source
+from cxlib.tables import EVENTS, group_label
 
 STEPS = (
     "step",
@@ -36,35 +32,72 @@ STEPS = (
     "n_dropped",
     "median_seconds",
     "n_open",
+    "n_excluded",
+    "n_ignored",
+    "n_duplicates",
 )
 
 
 def funnel(
     events: Source,
     *,
-    steps: Sequence[str],
+    steps: Sequence[str | Step],
     window: str | dt.timedelta,
     as_of: str | dt.date,
     by: str | None = None,
     alpha: float = 0.05,
+    start: str | dt.date | None = None,
+    order: str = "ordered",
+    reentry: bool | str = True,
+    ties: str = "in_step_order",
+    exclude: Sequence[str | Exclude] = (),
+    exclude_scope: str = "attempt",
+    hold: str | None = None,
+    attribution: str | int = "first",
 ) -> pd.DataFrame:
-    """Return how many users reached each step, in order, within a window from step one.
+    """Return how many users reached each step within a window from step one.
 
     Parameters
     ----------
     events : Cleaned, or any table that holds events
-        ``user_id``, ``event``, ``occurred_at``; one row per event.
-    steps : list of str
-        Event names in order, two or more; a name may repeat.
+        ``user_id``, ``event``, ``occurred_at``; one row per event. ``event_id``, where there is
+        one, tells repeats.
+    steps : list of str or Step
+        Event names, or `Step` for conditions, alternatives, windows of a step's own and optional
+        steps; two or more, which may repeat or overlap.
     window : str or timedelta
         Longest time from step one to the last step, included: ``"7 days"``.
     as_of : date or "YYYY-MM-DD"
         The last observed day, included; later events are ignored.
     by : str, optional
-        A column of ``events``; each user belongs to its value at the step-one event of the
-        deepest attempt. Users without a value form the group ``(none)``.
+        A column of ``events``; each user belongs to its value at one step (see ``attribution``).
+        Users without a value form the group ``(none)``.
     alpha : float, default 0.05
         One minus the confidence of the intervals.
+    start : date or "YYYY-MM-DD", optional
+        First day of entry, included; the first day of the data if left out. What converts counts
+        until the window of its entry is over.
+    order : {"ordered", "strict", "any"}
+        ``"ordered"``: the steps in order, whatever lies between. ``"strict"``: nothing else in
+        between, though the step just taken may repeat. ``"any"``: whichever comes first; step
+        *k* is then the *k*-th one done, and the window opens at the first.
+    reentry : True or "first", default True
+        Whether each step one opens an attempt, the deepest of which counts, or only the user's
+        first in the date range.
+    ties : {"in_step_order", "strict"}
+        Whether events of one moment count in step order, or times must rise.
+    exclude : list of str or Exclude
+        Events that void an attempt between its first and last step, or those that `Exclude` names;
+        a later clean attempt converts. Strictly between: not at the moment of either step.
+    exclude_scope : {"attempt", "user"}
+        ``"user"`` removes who got furthest only by an attempt that was voided, or that an excluded
+        event followed within the window, from all counts but ``n_excluded``.
+    hold : str, optional
+        A column that must have the same value through all steps, such as ``session_id``. All
+        counts are then of users and values, and events without a value are left out.
+    attribution : "first", "last" or int, default "first"
+        The step whose value of ``by`` counts: the first or the last of the deepest attempt, or
+        the step of this number; who did not take that is in ``(none)``.
 
     Returns
     -------
@@ -72,26 +105,32 @@ def funnel(
         Grain: one row per step (and group).
 
         - ``by`` (text; its own name, first column), where asked for
-        - ``step`` (int, from 1), ``event`` (text)
-        - ``n`` (int): users who reached the step
+        - ``step`` (int, from 1), ``event`` (text): the step's name
+        - ``n`` (int): users who took the step
         - ``rate``, ``ci_low``, ``ci_high`` (fractions): of the users at step one
         - ``step_rate``, ``step_ci_low``, ``step_ci_high`` (fractions): of the users at the step
-          before; null at step one
-        - ``n_dropped`` (Int64): users at the step before who did not get here; null at step one
-        - ``median_seconds`` (float): from the step before, in each user's deepest attempt
+          before that is not optional; null at step one
+        - ``n_dropped`` (Int64): users at that step who did not get here; null at step one and
+          at optional steps
+        - ``median_seconds`` (float): from the step taken before, in each user's deepest attempt
         - ``n_open`` (int, the same on each row of a group): users left out of all counts,
-          because the window of every entry of theirs is not over at the end of ``as_of``;
-          ``n`` of step one and ``n_open`` add up to all users who did step one
+          because the window of every entry of theirs is not over at the end of ``as_of``
+        - ``n_excluded`` (int, likewise): users removed by ``exclude_scope="user"``; ``n`` of step
+          one, ``n_open`` and ``n_excluded`` add up to all users who did step one
+        - ``n_ignored``, ``n_duplicates`` (int, the same on every row): rows left out for want of
+          a user, an event or a time, and repeats of an ``event_id``; what cleaning left out
+          before stands in its own account
 
     Raises
     ------
     ColumnError
-        A required column or ``by`` is missing.
+        A required column, ``by``, ``hold`` or a column of a condition is missing.
     DataError
-        A step is not among the events (the nearest names are listed), or nobody did step one
-        by ``as_of``.
+        A step or exclusion is not among the events (the nearest names are listed), or nobody did
+        step one in the date range.
     ParameterError
-        Fewer than two steps, a window that is not longer than zero, or a bad ``as_of`` or ``alpha``.
+        Fewer than two steps, a window that is not longer than zero, or another argument that is
+        not of its kind.
 
     Notes
     -----
@@ -100,7 +139,8 @@ def funnel(
     counts. This is what ClickHouse's ``windowFunnel`` and PostHog's ordered funnel count, except
     that here one event never serves two steps. Other events in between do not matter; events of
     one moment count in step order. Of several attempts of that depth, the times are those of the
-    first to be complete, from its latest entry on.
+    one with most optional steps, then the first to be complete, from its latest entry on.
+    Strict order and exclusions are PostHog's, ``reentry="first"`` is Mixpanel's default.
 
     Entries whose window is not over at the end of ``as_of`` are excluded, converted or not: to
     keep only those that converted early would flatter the rate. Intervals are Wilson's (1927,
@@ -117,90 +157,73 @@ def funnel(
     0     1  view  2   1.0             NaN       0
     1     2  cart  1   0.5           300.0       0
     """
-    steps = _checked_steps(steps)
-    length = check_duration("window", window)
-    last_day = check_date("as_of", as_of)
-    check_number("alpha", alpha, 0, 1, open_low=True)
-    table = load(events, EVENTS)
-    label = ibis.null("string") if by is None else group_label(table, by, EVENTS, STEPS)
-    _check_events(table, steps, last_day)
-    seen = observed(table.mutate(label=label), EVENTS, last_day)
-    rows = seen.filter(seen["event"].isin(steps)).select(
-        "user_id", "event", "label", at=seen["occurred_at"].cast("timestamp(6)")
+    rule = check_rule(
+        steps=steps,
+        window=window,
+        as_of=as_of,
+        start=start,
+        order=order,
+        reentry=reentry,
+        ties=ties,
+        exclude=exclude,
+        exclude_scope=exclude_scope,
+        hold=hold,
     )
-    users = deepest(rows, steps, length, midnight_after(last_day))
-    counts = _counts(users, rows.filter(rows["event"] == steps[0]), len(steps), by)
-    return _answer(counts, steps, by, alpha)
-
-
-def _checked_steps(steps: Sequence[str]) -> list[str]:
-    if isinstance(steps, str) or not all(isinstance(step, str) for step in steps):
-        raise ParameterError(f"steps={steps!r} must be a list of event names")
-    if len(steps) < 2:
-        raise ParameterError(f"steps={list(steps)!r} needs two event names or more")
-    return list(steps)
-
-
-def _check_events(table: ir.Table, steps: list[str], last_day: dt.date) -> None:
-    """Raise `DataError` where a step never occurs, or step one not by the last day."""
-    found = table.aggregate(
-        **{f"n_{k}": (table["event"] == step).sum() for k, step in enumerate(steps)},
-        entries=(
-            (table["event"] == steps[0]) & (table["occurred_at"] < midnight_after(last_day))
-        ).sum(),
-    ).execute()
-    unknown = [step for k, step in enumerate(steps) if not found[f"n_{k}"][0]]
-    if unknown:
-        names = table.select("event").distinct().order_by("event").execute()["event"].tolist()
-        near = difflib.get_close_matches(unknown[0], names, n=3, cutoff=0.5)
-        raise DataError(
-            f"events: no event is named {', '.join(map(repr, dict.fromkeys(unknown)))}; "
-            + (f"the nearest names are {listed(map(repr, near))}; " if near else "")
-            + f"there are {listed(names)}"
-        )
-    if not found["entries"][0]:
-        observed(table, EVENTS, last_day)
-        raise DataError(
-            f"events: nobody did step one, {steps[0]!r}, by as_of={last_day}; there is no funnel to count"
-        )
-
-
-def _counts(users: ir.Table, entries: ir.Table, n_steps: int, by: str | None) -> pd.DataFrame:
-    """Return one row (per group): users and median seconds at each step, and users left open."""
+    check_number("alpha", alpha, 0, 1, open_low=True)
+    check_attribution(attribution, rule)
+    seen, account = seen_events(events, rule)
+    users = attempts(seen, rule)
     if by is not None:
-        labels = entries.group_by(["user_id", "at"]).aggregate(label=entries["label"].min())
-        labels = labels.rename(at_1="at")
-        users = users.left_join(labels, ["user_id", "at_1"]).select(users, labels["label"])
-        users = users.mutate(label=users["label"].fill_null(NO_GROUP))
-    answers = {"n_open": (users["depth"] == 0).sum()}
-    for k in range(1, n_steps + 1):
-        answers[f"n_{k}"] = (users["depth"] >= k).sum()
-    for k in range(2, n_steps + 1):
-        passed = users[f"at_{k}"].delta(users[f"at_{k - 1}"], unit="microsecond")
-        answers[f"seconds_{k}"] = (passed / 1e6).median()
+        users = with_label(users, seen, group_label(seen, by, EVENTS, STEPS), rule, attribution)
+    return _answer(_counts(users, rule, by), rule, by, alpha, account)
+
+
+def _counts(users: ir.Table, rule: Rule, by: str | None) -> pd.DataFrame:
+    """Return one row (per group): users and median seconds at each step, and users left out."""
+    answers = {
+        "n_open": (users["depth"] == 0).sum(),
+        "n_excluded": (users["depth"] == -1).sum(),
+    }
+    for k in range(1, len(rule.steps) + 1):
+        reached = (users["depth"] >= k) & users[f"at_{k}"].notnull()
+        answers[f"n_{k}"] = reached.sum()
+        if k > 1:
+            before = ibis.coalesce(*(users[f"at_{j}"] for j in range(k - 1, 0, -1)))
+            passed = users[f"at_{k}"].delta(before, unit="microsecond")
+            answers[f"seconds_{k}"] = (passed / 1e6).median(where=reached)
     grouped = users.group_by("label") if by is not None else users
     counts: pd.DataFrame = grouped.aggregate(**answers).execute()
     return counts.sort_values("label", ignore_index=True) if by is not None else counts
 
 
-def _answer(counts: pd.DataFrame, steps: list[str], by: str | None, alpha: float) -> pd.DataFrame:
+def _answer(
+    counts: pd.DataFrame, rule: Rule, by: str | None, alpha: float, account: Account
+) -> pd.DataFrame:
     """Turn one wide row per group into one row per step, with rates and intervals."""
     parts = []
-    for k, event in enumerate(steps, start=1):
-        n, before = counts[f"n_{k}"], counts[f"n_{k - 1}"] if k > 1 else None
-        part = pd.DataFrame({"step": k, "event": event, "n": n})
+    for k, step in enumerate(rule.steps, start=1):
+        n, before = counts[f"n_{k}"], _required_before(counts, rule, k)
+        part = pd.DataFrame({"step": k, "event": step.name, "n": n})
         part["rate"], part["ci_low"], part["ci_high"] = wilson(n, counts["n_1"], alpha)
         part["step_rate"], part["step_ci_low"], part["step_ci_high"] = wilson(
             n, 0 if before is None else before, alpha
         )
-        part["n_dropped"] = pd.array([pd.NA] * len(n), "Int64") if before is None else before - n
+        dropped = None if before is None or step.optional else before - n
+        part["n_dropped"] = pd.array([pd.NA] * len(n), "Int64") if dropped is None else dropped
         part["median_seconds"] = float("nan") if before is None else counts[f"seconds_{k}"]
-        part["n_open"] = counts["n_open"]
+        part[["n_open", "n_excluded"]] = counts[["n_open", "n_excluded"]]
         if by is not None:
             part.insert(0, by, counts["label"])
         parts.append(part)
     table = pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
-    return table.astype({"n": "int64", "n_open": "int64"})
+    table = table.assign(n_ignored=account.n_ignored, n_duplicates=account.n_duplicates)
+    return table.astype({"n": "int64", "n_open": "int64", "n_excluded": "int64"})
+
+
+def _required_before(counts: pd.DataFrame, rule: Rule, k: int) -> pd.Series | None:
+    """Return the users at the last step before ``k`` (from 1) that is not optional."""
+    required = [j for j in range(1, k) if not rule.steps[j - 1].optional]
+    return counts[f"n_{required[-1]}"] if required else None
 
 
 def cart_abandonment(

@@ -1,110 +1,157 @@
-"""The backward chain: each user's deepest attempt, found in the engine without a self-join."""
+"""The backward chain: attempts at each step, found in the engine without a self-join.
+
+The entry that an attempt can claim never falls with time, and neither do the times of its
+later steps. So the latest survivor before a candidate is its best, a running maximum finds
+it, and whom the best does not bring into the window nobody does. Each level sorts the
+survivors of one step with the events of the next, and needs no join.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
+from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
 
+from cxlib.funnel import exclusions, strict
+from cxlib.funnel.moments import AT, moments, number_of, so_far
+from cxlib.funnel.rule import Rule, interval
 
-def deepest(rows: ir.Table, steps: list[str], length: dt.timedelta, end: ir.Value) -> ir.Table:
-    """Return one row per user who did step one: ``depth``, and ``at_1`` to ``at_K`` of that attempt.
 
-    Depth 0 means that the windows of all entries are still open.
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The attempts that took the steps of ``path`` (from 0) and have not gone on yet.
+
+    ``table`` has one row per event (or moment) that ends one, with the latest times that lead
+    there: ``at``, and ``at_1`` … for the steps taken.
     """
-    window = ibis.interval(microseconds=length // dt.timedelta(microseconds=1))
-    repeats = len(set(steps)) < len(steps)
-    moments = _moments(rows, steps) if repeats else rows
-    entries = _at_step(moments, steps, 0)
-    over = entries["at"] + window < end
-    level = entries.filter(over).mutate(at_1=entries["at"])
-    attempts = [
-        _first(entries.filter(~over).mutate(at_1=entries["at"]), 0, len(steps)),
-        _first(level, 1, len(steps)),
-    ]
-    if repeats:
-        level = level.mutate(start=ibis.literal(0))
-    for k in range(1, len(steps)):
-        reached = _claim(level, _at_step(moments, steps, k), k, window, strictly=repeats)
-        if repeats:
-            reached = ibis.union(reached.mutate(start=ibis.literal(k)), _stay(level, steps, k))
-        level = reached
-        attempts.append(_first(level, k + 1, len(steps)))
-    every = ibis.union(*attempts)
-    deepest_first = ibis.window(group_by="user_id", order_by=ibis.desc("depth"))
-    return every.mutate(place=ibis.row_number().over(deepest_first)).filter(ibis._["place"] == 0)
+
+    path: tuple[int, ...]
+    table: ir.Table
+
+    @property
+    def times(self) -> list[str]:
+        """Names of the times of the steps taken."""
+        return [f"at_{step + 1}" for step in self.path]
 
 
-def _moments(rows: ir.Table, steps: list[str]) -> ir.Table:
-    """Return one row per user and moment, with the number of events of each name at it.
+def levels(rows: ir.Table, rule: Rule) -> tuple[ir.Table, list[Level]]:
+    """Return the entries whose windows are still open, and the attempts at each step."""
+    by_moment = not rule.kinds.apart or bool(rule.exclude) or rule.order == "strict"
+    table = (
+        moments(rows, rule).drop([f"here_{number}" for number in range(len(rule.exclude))])
+        if by_moment
+        else rows
+    )
+    if rule.order == "strict":
+        table = strict.with_others(table, rule)
+    entries = _at_step(table, 0, rule, by_moment)
+    entries = entries.filter(rule.in_range(entries["at"]))
+    if rule.reentry == "first":
+        of_one = ibis.window(group_by=rule.keys)
+        entries = entries.filter(entries["at"] == entries["at"].min().over(of_one))
+    entries = entries.mutate(at_1=entries["at"])
+    if by_moment:
+        entries = entries.mutate(start=ibis.literal(0))
+    over = rule.is_over(entries["at"])
+    found = [Level((0,), entries.filter(over))]
+    for level in found:  # grows on the way
+        for k in rule.next_of(level.path[-1]):
+            taken = _claim(level, _at_step(table, k, rule, by_moment), k, rule)
+            if by_moment:
+                taken = taken.mutate(start=ibis.literal(len(level.path)))
+                if rule.ties != "strict":
+                    taken = ibis.union(taken, _stay(level, k, rule))
+            found.append(Level((*level.path, k), taken))
+    return entries.filter(~over), found
 
-    Where a name repeats among the steps, events of one moment must be told apart: one event
-    never serves two steps.
-    """
-    counts = {
-        f"n_{steps.index(name)}": (rows["event"] == name).sum() for name in dict.fromkeys(steps)
-    }
-    return rows.group_by(["user_id", "at"]).aggregate(**counts)
 
-
-def _at_step(moments: ir.Table, steps: list[str], k: int) -> ir.Table:
+def _at_step(table: ir.Table, k: int, rule: Rule, by_moment: bool) -> ir.Table:
     """Return the rows at which step ``k`` (from 0) may be taken."""
-    if "event" in moments.columns:
-        return moments.filter(moments["event"] == steps[k]).select("user_id", "at")
-    return moments.filter(moments[f"n_{steps.index(steps[k])}"] > 0)
+    kind = rule.kinds.of[k]
+    if by_moment:
+        return table.filter(number_of(table, [kind], rule) > 0)
+    return table.filter(table[f"is_{kind}"]).select(*rule.keys, "at")
 
 
-def _claim(
-    level: ir.Table, candidates: ir.Table, k: int, window: ir.Value, *, strictly: bool
-) -> ir.Table:
-    """Return the candidates that carry on an attempt of the level before, in time.
-
-    The entry that an attempt can claim never falls with time, and neither do the times of its
-    later steps. So the latest survivor before a candidate is its best, a running maximum finds
-    it, and whom the best does not bring into the window nobody does. Each level sorts the
-    survivors of one step with the events of the next, and needs no join.
-    """
-    times = [f"at_{j}" for j in range(1, k + 1)]
-    extra = [name for name in candidates.columns if name not in ("user_id", "at")]
-    unknown = {name: ibis.null("timestamp(6)") for name in times}
+def _claim(level: Level, candidates: ir.Table, k: int, rule: Rule) -> ir.Table:
+    """Return the candidates that carry on an attempt of the level before, in time."""
+    extra = [name for name in candidates.columns if name not in (*rule.keys, "at")]
+    by_moment = bool(extra)
+    left = (
+        strict.may_leave(level.table, level.path, rule) if rule.order == "strict" else level.table
+    )
+    marks = strict.marks(level.path[-1]) if rule.order == "strict" else {}
+    unknown = {name: ibis.null(AT) for name in level.times}
     both = ibis.union(
-        level.select("user_id", "at", *extra, *times, is_candidate=ibis.literal(0)),
-        candidates.select("user_id", "at", *extra, **unknown, is_candidate=ibis.literal(1)),
+        left.select(
+            *rule.keys,
+            "at",
+            *extra,
+            *level.times,
+            **{name: left[column] for name, column in marks.items()},
+            is_candidate=ibis.literal(0),
+        ),
+        candidates.select(
+            *rule.keys,
+            "at",
+            *extra,
+            **unknown,
+            **{name: ibis.null("int64") for name in marks},
+            is_candidate=ibis.literal(1),
+        ),
     )
-    of_one_moment = both["is_candidate"].desc() if strictly else both["is_candidate"].asc()
-    so_far = ibis.window(
-        group_by="user_id", order_by=[both["at"], of_one_moment], preceding=None, following=0
+    # Events of one moment: the step before counts first, unless the moment is told apart.
+    later_only = by_moment or rule.ties == "strict"
+    of_one_moment = both["is_candidate"].desc() if later_only else both["is_candidate"].asc()
+    window = so_far(rule, [both["at"], of_one_moment])
+    claimed = both.mutate(
+        **{name: both[name].max().over(window) for name in (*level.times, *marks)}
     )
-    claimed = both.mutate(**{name: both[name].max().over(so_far) for name in times})
     reached = claimed.filter(
-        (claimed["is_candidate"] == 1) & (claimed["at"] <= claimed["at_1"] + window)
+        (claimed["is_candidate"] == 1) & (claimed["at"] <= claimed["at_1"] + interval(rule.window))
     )
-    return reached.select("user_id", "at", *extra, *times, **{f"at_{k + 1}": reached["at"]})
+    length = rule.steps[k].length
+    if length is not None:
+        reached = reached.filter(reached["at"] <= reached[level.times[-1]] + interval(length))
+    if rule.order == "strict":
+        reached = strict.nothing_between(reached, level.path[-1])
+    reached = exclusions.clean(reached, level.path, k, rule)
+    return reached.select(*rule.keys, "at", *extra, *level.times, **{f"at_{k + 1}": reached["at"]})
 
 
-def _stay(level: ir.Table, steps: list[str], k: int) -> ir.Table:
+def _stay(level: Level, k: int, rule: Rule) -> ir.Table:
     """Return the attempts that take step ``k`` at the same moment as the step before.
 
-    An attempt has taken the steps from ``start`` on at this moment, so it needs that many
-    events of a name that stands among them several times.
+    An attempt has taken the steps from place ``start`` of its path on at this moment. They
+    have events of their own if every crowd of kinds has as many events as steps (Hall 1935,
+    J. London Math. Soc. 10, 26-30); for those before this step that has been seen to.
     """
-    needed = ibis.literal(1)
-    for j in range(k):
-        if steps[j] == steps[k]:
-            needed = needed + (level["start"] <= j).cast("int8")
-    return level.filter(level[f"n_{steps.index(steps[k])}"] >= needed).mutate(
-        **{f"at_{k + 1}": level["at"]}
+    table, kinds = level.table, rule.kinds
+    enough = ibis.literal(True)
+    for crowd in kinds.crowds_of(kinds.of[k]):
+        needed = ibis.literal(1)
+        for place, step in enumerate(level.path):
+            if kinds.of[step] in crowd:
+                needed = needed + (table["start"] <= place).cast("int8")
+        enough &= number_of(table, crowd, rule) >= needed
+    return (
+        table.filter(enough)
+        .mutate(**{f"at_{k + 1}": table["at"]})
+        .select(*[name for name in table.columns if name != "start"], f"at_{k + 1}", "start")
     )
 
 
-def _first(level: ir.Table, depth: int, n_steps: int) -> ir.Table:
-    """Return the earliest attempt of each user at this depth, unknown times null."""
-    known = [f"at_{j}" for j in range(1, max(depth, 1) + 1)]
-    if "start" in level.columns:
-        level = level.group_by(["user_id", "at"]).aggregate(
-            **{name: level[name].max() for name in known}
-        )
-    first = level.group_by("user_id").aggregate(**{name: level[name].min() for name in known})
-    later = {f"at_{j}": ibis.null("timestamp(6)") for j in range(max(depth, 1) + 1, n_steps + 1)}
-    return first.select("user_id", *known, **later, depth=ibis.literal(depth))
+def tightest(level: Level, rule: Rule) -> ir.Table:
+    """Return the latest times that lead to each moment at which attempts of a level end."""
+    if "start" not in level.table.columns:
+        return level.table.select(*rule.keys, "at", *level.times)
+    return level.table.group_by([*rule.keys, "at"]).aggregate(
+        **{name: level.table[name].max() for name in level.times}
+    )
+
+
+def first_of(level: Level, rule: Rule) -> ir.Table:
+    """Return the earliest attempt of each user at this level: the times of the steps taken."""
+    table = tightest(level, rule)
+    return table.group_by(rule.keys).aggregate(**{name: table[name].min() for name in level.times})

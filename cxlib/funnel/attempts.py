@@ -1,0 +1,103 @@
+"""Each user's deepest attempt at a funnel, whatever the rule: what all answers are built on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+
+from cxlib.funnel.any_order import attempts_in_any_order
+from cxlib.funnel.chain import Level, first_of, levels, tightest
+from cxlib.funnel.exclusions import unspoilt
+from cxlib.funnel.moments import AT, step_rows
+from cxlib.funnel.rule import Rule
+
+
+def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
+    """Return each user's deepest attempt.
+
+    Parameters
+    ----------
+    seen : ibis table
+        Observed events, as `seen_events` returns them: ``user_id``, ``event``, ``occurred_at``, no
+        nulls, none after ``rule.as_of``, and the columns that steps, exclusions and ``hold`` ask for.
+    rule : Rule
+        As `check_rule` returns it.
+
+    Returns
+    -------
+    ibis table
+        Grain: one row per user who did step one in the date range (any step, in any order); with
+        ``hold``, one row per user and held value.
+
+        - ``user_id``, and ``held`` (text) with ``rule.hold``
+        - ``depth`` (int): the last step reached, from 1; 0 where the windows of all entries are
+          still open; -1 where ``exclude_scope="user"`` removes the user
+        - ``at_1`` … ``at_K`` (timestamp): when each step was taken; null for steps not reached
+          and for optional steps passed over. At depth 0 ``at_1`` is the earliest open entry; at
+          depth -1 the times say nothing. In any order ``at_k`` is when the k-th step was done,
+          whichever it was.
+
+    Notes
+    -----
+    Of several attempts of the greatest depth, the one with the most steps taken, then the first
+    to be complete, then the one that entered last.
+    """
+    rows = step_rows(seen, rule)
+    if rule.order == "any":
+        return attempts_in_any_order(rows, rule)
+    still_open, found = levels(rows, rule)
+    users = _deepest(still_open, found, rule)
+    if not rule.exclude or rule.exclude_scope == "attempt":
+        return users
+    ends = [(level, tightest(level, rule)) for level in found]
+    free = rule.without_exclusions()
+    reached = _deepest(*levels(rows, free), free)
+    return _without_removed(users, reached, unspoilt(rows, ends, rule), rule)
+
+
+def _deepest(still_open: ir.Table, found: Sequence[Level], rule: Rule) -> ir.Table:
+    """Return the best of each user's first attempts at every level."""
+    every = [_as_attempt(Level((0,), still_open), 0, rule)]
+    every += [_as_attempt(level, level.path[-1] + 1, rule) for level in found]
+    table = ibis.union(*every)
+    best: list[ir.Value] = [ibis.desc("depth")]
+    if any(step.optional for step in rule.steps):
+        best += [ibis.desc("n_taken"), "ended", ibis.desc("at_1"), ibis.desc("path")]
+    order = ibis.window(group_by=rule.keys, order_by=best)
+    first = table.mutate(place=ibis.row_number().over(order)).filter(ibis._["place"] == 0)
+    return first.select(*rule.keys, *_times(rule), "depth")
+
+
+def _as_attempt(level: Level, depth: int, rule: Rule) -> ir.Table:
+    """Return the first attempts at a level with the times of all steps, unknown ones null."""
+    first = first_of(level, rule)
+    times = {name: first[name] if name in level.times else ibis.null(AT) for name in _times(rule)}
+    if not any(step.optional for step in rule.steps):
+        return first.select(*rule.keys, **times, depth=ibis.literal(depth))
+    return first.select(
+        *rule.keys,
+        **times,
+        depth=ibis.literal(depth),
+        n_taken=ibis.literal(len(level.path)),
+        ended=first[level.times[-1]],
+        path=ibis.literal("-".join(map(str, level.path))),
+    )
+
+
+def _times(rule: Rule) -> list[str]:
+    return [f"at_{k}" for k in range(1, len(rule.steps) + 1)]
+
+
+def _without_removed(users: ir.Table, reached: ir.Table, kept: ir.Table, rule: Rule) -> ir.Table:
+    """Give depth -1 to users who got furthest only by an attempt that was voided or spoilt.
+
+    A clean attempt that gets as far keeps the user, as in PostHog.
+    """
+    reached = reached.select(*rule.keys, reached=reached["depth"])
+    table = users.left_join(reached, rule.keys).select(users, "reached")
+    table = table.left_join(kept, rule.keys).select(table, "unspoilt")
+    is_removed = table["reached"] > table["unspoilt"].fill_null(0)
+    depth = ibis.ifelse(is_removed, -1, table["depth"])
+    return table.select(*rule.keys, *_times(rule), depth=depth)

@@ -1,0 +1,78 @@
+"""The events that a rule looks at: one row each, or one row per user and moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+
+import ibis
+import ibis.expr.types as ir
+
+from cxlib.funnel.rule import Rule
+from cxlib.funnel.steps import matches
+
+AT = "timestamp(6)"
+
+
+def step_rows(seen: ir.Table, rule: Rule) -> ir.Table:
+    """Return whose event it was, ``at``, and for each kind of step whether it takes it: ``is_0``, …
+
+    Events that no step and no exclusion asks for are left out, but for a strict order.
+    """
+    seen = whose(seen, rule)
+    kinds = {f"is_{kind}": matches(seen, step) for kind, step in enumerate(rule.kinds.steps)}
+    voids = {f"voids_{number}": matches(seen, one) for number, one in enumerate(rule.exclude)}
+    if rule.order != "strict":
+        seen = seen.filter(ibis.or_(*kinds.values(), *voids.values()))
+    return seen.select(*rule.keys, **kinds, **voids, at=seen["occurred_at"].cast(AT))
+
+
+def whose(seen: ir.Table, rule: Rule) -> ir.Table:
+    """Add ``held``, where a value must be held; events without one can hold none."""
+    if rule.hold is None:
+        return seen
+    held = seen.mutate(held=seen[rule.hold].cast("string"))
+    return held.filter(held["held"].notnull())
+
+
+def moments(rows: ir.Table, rule: Rule) -> ir.Table:
+    """Return one row per user and moment: how many events it holds of each crowd of kinds.
+
+    Where one event may take several steps, or lie between two, events of one moment must be
+    counted: one event never serves two steps. ``n_all`` counts all events of the moment,
+    ``here_0`` says whether the first exclusion is among them, ``void_0`` when it last came before.
+    """
+    counts = {
+        _count(crowd): ibis.or_(*[rows[f"is_{kind}"] for kind in crowd]).sum()
+        for crowd in rule.kinds.crowds()
+    }
+    numbers = range(len(rule.exclude))
+    here = {f"here_{number}": rows[f"voids_{number}"].any() for number in numbers}
+    table = rows.group_by([*rule.keys, "at"]).aggregate(**counts, **here, n_all=rows.count())
+    return table.mutate(
+        **{
+            f"void_{number}": table["at"].max(where=table[f"here_{number}"]).over(before(rule))
+            for number in numbers
+        }
+    )
+
+
+def before(rule: Rule) -> ibis.expr.builders.WindowBuilder:
+    """Return the window of a user's earlier moments."""
+    return ibis.window(group_by=rule.keys, order_by="at", preceding=(None, 1))
+
+
+def so_far(rule: Rule, order_by: object = "at") -> ibis.expr.builders.WindowBuilder:
+    """Return the window of a user's moments up to this one."""
+    return ibis.window(group_by=rule.keys, order_by=order_by, preceding=None, following=0)
+
+
+def number_of(table: ir.Table, kinds: Iterable[int], rule: Rule) -> ir.IntegerColumn:
+    """Return how many events of the moment are of any of these kinds."""
+    wanted = set(kinds)
+    crowds = [tuple(kind for kind in group if kind in wanted) for group in rule.kinds.groups]
+    return reduce(lambda one, other: one + other, [table[_count(c)] for c in crowds if c])
+
+
+def _count(crowd: tuple[int, ...]) -> str:
+    return "n_" + "_".join(map(str, crowd))
