@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from memory import peak_megabytes
 
 UNITS, WIDE_UNITS, WIDE_METRICS, ROUNDS = 10_000_000, 2_000_000, 20, 9
 MOST = {"one": 1.2, "twenty": 1.3}  # times a bare query
@@ -109,8 +109,7 @@ def race(sides: list[str], small: str, path: str, task: str) -> dict[str, list[f
 def work(side: str, path: str, task: str) -> None:
     """Print the answer and the peak megabytes of this process."""
     answer = SIDES[side](path, task)
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"megabytes": megabytes, "answer": answer}))
+    print(json.dumps({"megabytes": peak_megabytes(), "answer": answer}))
 
 
 def alone(side: str, path: str, task: str) -> dict[str, float]:

@@ -8,7 +8,6 @@ that neither pays for its imports; memory is told with these and without.
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from memory import peak_megabytes
 
 SIZES = (10_000, 100_000, 1_000_000)
 AS_OF, MONTHS = "2024-12-31", 12
@@ -73,12 +74,8 @@ def work(side: str, small: str, path: str, model: str) -> None:
     print(json.dumps({**found, "more": found["megabytes"] - before, "answers": answers}))
 
 
-def peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def shop(n_customers: int, folder: Path) -> str:
-    """Simulate orders in a process of its own: a child starts with its parent's peak of memory."""
+    """Simulate orders, in a process of its own so that its memory is given back."""
     path = folder / f"orders_{n_customers}.parquet"
     if not path.exists():
         code = (
