@@ -640,3 +640,14 @@ def test_the_sequential_sample_ratio_is_a_dirichlet_multinomial_bayes_factor() -
     assert once.loc["sample ratio", "p_value"] == pytest.approx(
         stats.chisquare([553, 447], [600, 400]).pvalue
     )
+
+
+def test_a_metric_behind_the_look_before_is_held_to_that_looks_limit() -> None:
+    # its windows are not all over: of 900 units that the look before had, 500 count so far
+    rule = Rule(sequential="group", looks=(0.45,), planned_units=2000)
+    behind = rule.look(500, 500)
+    assert behind is not None
+    assert behind.critical(0.05) == pytest.approx(GroupSequential([0.45]).critical(0.05))
+    rule.check_looks(1200)
+    with pytest.raises(cx.ParameterError, match="looks: 0.45 of the planned units is not before"):
+        rule.check_looks(900)

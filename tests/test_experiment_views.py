@@ -539,3 +539,18 @@ def test_the_page_says_verdict_failed_checks_and_every_row() -> None:
     withheld = on_units(frame.iloc[:-300], SALES)._repr_html_()
     assert withheld.count("<table") == 2
     assert withheld.index("Cannot be trusted") < withheld.index("sample ratio</td>")
+
+
+def test_rows_finer_than_units_have_no_distribution_of_one_quantity() -> None:
+    frame = pd.DataFrame(
+        {
+            "user": [k // 2 for k in range(400)],
+            "variant": ["a", "a", "b", "b"] * 100,
+            "y": range(400),
+        }
+    )
+    result = cx.experiment(
+        frame, variant="variant", unit="user", control="a", metrics=[cx.Mean("y")]
+    )
+    with pytest.raises(cx.ParameterError, match="any metric of rows that are finer than units"):
+        result.distribution()

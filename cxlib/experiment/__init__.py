@@ -199,6 +199,7 @@ def experiment(
 def answer(question: Question, shares: Mapping[str, float] | None) -> ExperimentResult:
     """Return the result of a question."""
     reduced, metrics, rule = question.reduced(), question.metrics, question.rule
+    rule.check_looks(sum(reduced.units.values()))
     planned = check_variants(list(reduced.units), question.control, shares)
     table = compare(reduced, metrics, question.control, list(planned), rule)
     checks = run_checks(reduced, metrics, planned, question.logs, rule, question.as_of)

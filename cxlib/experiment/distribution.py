@@ -17,13 +17,18 @@ COLUMNS = ["metric", "variant", "low", "high", "n_units", "share"]
 def distribution(question: Question, metric: str | None, n_bins: int) -> pd.DataFrame:
     """Return `ExperimentResult.distribution`."""
     n_bins = int(check_number("n_bins", n_bins, 2, 200))
+    units = question.units()
     spread = {
-        one.label: place for place, one in enumerate(question.metrics) if len(one.quantities) == 1
+        one.label: place
+        for place, one in enumerate(question.metrics)
+        if units.layouts[place].after == 1
     }
     if not spread:
-        raise ParameterError("distribution() needs a metric of one quantity; a ratio has none")
+        raise ParameterError(
+            "distribution() needs a metric of one quantity for each unit; a ratio has two, and so has "
+            "any metric of rows that are finer than units"
+        )
     label = next(iter(spread)) if metric is None else check_choice("metric", metric, spread)
-    units = question.units()
     table = units.table
     if units.folded:
         table = table.filter(table["variant"] == table["last_variant"])

@@ -34,13 +34,20 @@ class Rule:
         assert self.planned_units is not None  # `check_rule` saw to it
         if self.sequential == "always":
             return AlwaysValid(n_pair, self.planned_units * n_pair / n_all, self.alpha)
-        now = n_all / self.planned_units
+        # a metric whose windows are not all over brings no more than the look before
+        now = max(n_all / self.planned_units, *self.looks, 0)
+        return GroupSequential((*self.looks, now), self.spending)
+
+    def check_looks(self, n_units: float) -> None:
+        """Raise `ParameterError` where an earlier look had as many units as there are now."""
+        if not self.looks or self.planned_units is None:
+            return
+        now = n_units / self.planned_units
         if late := [share for share in self.looks if share >= now]:
             raise ParameterError(
                 f"looks: {late[0]:g} of the planned units is not before this look, which has "
-                f"{n_all:,.0f} of {self.planned_units:,.0f} ({now:.3g}); give the earlier looks only"
+                f"{n_units:,.0f} of {self.planned_units:,.0f} ({now:.3g}); give the earlier looks only"
             )
-        return GroupSequential((*self.looks, now), self.spending)
 
     def is_early(self, n_units: float, as_of: dt.date | None) -> bool:
         """Whether the planned end, if one was given, is not reached."""
