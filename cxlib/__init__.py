@@ -19,9 +19,16 @@ _HOMES = {
         "clean_exposures",
         "clean_responses",
     ),
-    "retention": ("retention", "retention_curve"),
+    "retention": (
+        "retention",
+        "retention_curve",
+        "retention_difference",
+        "net_revenue_retention",
+        "repeat_rate",
+        "time_to_second_order",
+    ),
     "funnel": ("funnel", "cart_abandonment", "Step", "Exclude"),
-    "segments": ("rfm", "segment_sizes"),
+    "segments": ("rfm", "segment_sizes", "rfm_movement"),
     "experiment": (
         "experiment",
         "plan_experiment",

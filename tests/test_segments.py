@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import cxlib as cx
-from cxlib.segments import SEGMENTS
+from cxlib.segments import NOT_YET, SEGMENTS, SIZES
 
 AS_OF = "2024-06-30"
 
@@ -87,7 +88,7 @@ def test_orders_after_as_of_change_nothing() -> None:
 def test_sizes_add_up_and_stand_best_first() -> None:
     orders = random_orders(seed=5)
     sizes = cx.segment_sizes(cx.rfm(orders, as_of=AS_OF))
-    assert sizes.columns.tolist() == ["segment", "n", "share", "net_revenue", "revenue_share"]
+    assert sizes.columns.tolist() == list(SIZES)
     assert sizes["n"].sum() == orders["customer_id"].nunique()
     assert sizes["net_revenue"].sum() == pytest.approx(orders["net_revenue"].sum())
     assert sizes[["share", "revenue_share"]].sum().tolist() == pytest.approx([1, 1])
@@ -122,5 +123,72 @@ def test_bad_arguments(change: dict, error: type, message: str) -> None:
 
 
 def test_sizes_of_another_table() -> None:
-    with pytest.raises(cx.ColumnError, match="rfm table: no column 'segment'"):
+    with pytest.raises(cx.ColumnError, match="rfm table: no columns 'segment', 'n_orders'"):
         cx.segment_sizes(random_orders(seed=9))
+
+
+# Movement ---------------------------------------------------------------------------------------
+
+
+def test_movement_is_the_two_scorings_side_by_side() -> None:
+    orders = random_orders(seed=10)
+    early, late = "2024-03-31", AS_OF
+    moved = cx.rfm_movement(orders, from_date=early, to_date=late)
+    before = scored(orders, as_of=early).set_index("customer_id")
+    after = scored(orders, as_of=late).set_index("customer_id")
+    pairs = pd.DataFrame({"to": after["segment"], "from": before["segment"]})
+    pairs["from"] = pairs["from"].fillna(NOT_YET)
+    between = orders[orders["ordered_at"] >= "2024-04-01"]
+    pairs["spent"] = between.groupby("customer_id")["net_revenue"].sum()
+    for row in moved.itertuples():
+        these = pairs[(pairs["from"] == row.from_segment) & (pairs["to"] == row.to_segment)]
+        assert row.n == len(these)
+        assert row.share == pytest.approx(len(these) / (pairs["from"] == row.from_segment).sum())
+        assert row.ci_low <= row.share <= row.ci_high
+        assert row.net_revenue == pytest.approx(these["spent"].sum())
+    assert moved["n"].sum() == orders["customer_id"].nunique()
+    sizes = cx.segment_sizes(cx.rfm(orders, as_of=late)).set_index("segment")["n"]
+    assert moved.groupby("to_segment")["n"].sum().to_dict() == sizes.to_dict()
+    shuffled = cx.rfm_movement(orders.sample(frac=1, random_state=1), from_date=early, to_date=late)
+    pd.testing.assert_frame_equal(shuffled, moved)
+
+
+def test_the_value_of_a_segment_is_that_of_its_customers() -> None:
+    table = scored(random_orders(seed=11))
+    sizes = cx.segment_sizes(table)
+    for row in sizes.itertuples():
+        spent = table.loc[table["segment"] == row.segment, ["net_revenue", "n_orders"]]
+        assert row.net_revenue_per_customer == pytest.approx(spent["net_revenue"].mean())
+        assert row.average_order_value == pytest.approx(
+            spent["net_revenue"].sum() / spent["n_orders"].sum()
+        )
+        mean, error = spent["net_revenue"].mean(), stats.sem(spent["net_revenue"])
+        ends = stats.t.interval(0.95, len(spent) - 1, mean, error)
+        assert (row.net_revenue_low, row.net_revenue_high) == pytest.approx(ends)
+
+
+def test_sums_that_engines_add_in_another_order_still_tie() -> None:
+    # 0.1 + 0.2 + 0.3 and 0.3 + 0.2 + 0.1 differ in the last digit of a float
+    orders = pd.DataFrame(
+        {"order_id": [str(k) for k in range(6)], "customer_id": ["ann"] * 3 + ["bob"] * 3,
+         "ordered_at": pd.Timestamp("2024-01-05"), "net_revenue": [0.1, 0.2, 0.3, 0.3, 0.2, 0.1]}
+    )  # fmt: skip
+    assert scored(orders)["monetary_score"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("dates", "error", "message"),
+    [
+        (("2024-06-30", "2024-06-30"), cx.ParameterError, "must be after"),
+        (("2023-01-01", "2024-06-30"), cx.DataError, "before the first 'ordered_at'"),
+        (("soon", "2024-06-30"), cx.ParameterError, "from_date='soon' is not a date"),
+    ],
+)
+def test_bad_dates_of_movement(dates: tuple[str, str], error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        cx.rfm_movement(random_orders(seed=8), from_date=dates[0], to_date=dates[1])
+
+
+def test_sizes_of_nobody() -> None:
+    with pytest.raises(cx.DataError, match="rfm table: no rows"):
+        cx.segment_sizes(scored(random_orders(seed=8))[:0])

@@ -1,0 +1,139 @@
+"""Calendar periods and exact ones: numbered in the engine, dated in numpy."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import numpy.typing as npt
+
+from cxlib._checks import ParameterError, check_choice, check_duration
+
+UNITS = ("month", "week", "day", "quarter", "year")
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+EPOCH = dt.date(1970, 1, 1)
+DAY = 86_400_000
+"""Milliseconds."""
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Days, weeks, months, quarters or years of the shop's own clock, numbered without a gap."""
+
+    unit: str
+    week_start: str = "monday"
+
+    @property
+    def _shift(self) -> int:
+        """Days from the start of the week in which 1970 began to its first day, a Thursday."""
+        return (3 - WEEKDAYS.index(self.week_start)) % 7
+
+    def number(self, stamp: ir.TimestampValue) -> ir.IntegerValue:
+        """Return the running number of each stamp's period, in the engine."""
+        if self.unit in ("day", "week"):
+            days = days_since_epoch(stamp)
+            return days if self.unit == "day" else (days + self._shift) // 7
+        year = stamp.year().cast("int64")
+        if self.unit == "year":
+            return year
+        part, parts = {"month": (stamp.month(), 12), "quarter": (stamp.quarter(), 4)}[self.unit]
+        return year * parts + part - 1
+
+    def number_of(self, day: dt.date) -> int:
+        """Return the running number of one day's period."""
+        if self.unit in ("day", "week"):
+            days = (day - EPOCH).days
+            return days if self.unit == "day" else (days + self._shift) // 7
+        parts = {"year": 1, "quarter": 4, "month": 12}[self.unit]
+        return day.year * parts + (day.month - 1) * parts // 12
+
+    def start(self, number: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
+        """Return the first day of each numbered period."""
+        number = np.asarray(number, "int64")
+        if self.unit in ("day", "week"):
+            days = number if self.unit == "day" else number * 7 - self._shift
+            return days.astype("datetime64[D]")
+        months = {"year": 12, "quarter": 3, "month": 1}[self.unit]
+        return (number * months - 1970 * 12).astype("datetime64[M]").astype("datetime64[D]")
+
+
+def days_since_epoch(stamp: ir.TimestampValue) -> ir.IntegerValue:
+    """Return whole days from 1970-01-01, in the engine."""
+    return stamp.date().delta(ibis.date(str(EPOCH)), unit="day").cast("int64")
+
+
+def milliseconds(stamp: ir.TimestampValue) -> ir.IntegerValue:
+    """Return milliseconds of the shop's own clock from 1970-01-01, in any engine.
+
+    Built from the parts of the stamp: engines differ in how they subtract stamps, and some let
+    their own time zone into it, and Spark through ibis tells no shorter parts.
+    """
+    seconds = (stamp.hour() * 60 + stamp.minute()) * 60 + stamp.second()
+    return days_since_epoch(stamp) * DAY + seconds.cast("int64") * 1_000 + stamp.millisecond()
+
+
+def midnight(day: dt.date) -> int:
+    """Return the milliseconds from 1970-01-01 to the end of ``day``."""
+    return ((day - EPOCH).days + 1) * DAY
+
+
+@dataclass(frozen=True)
+class Periods:
+    """What a cohort is (a calendar period), and what an age is: the same, or an exact length."""
+
+    calendar: Calendar
+    length: dt.timedelta | None = None
+
+    @property
+    def milliseconds(self) -> int:
+        """The exact length."""
+        assert self.length is not None  # asked of exact periods only
+        return self.length // dt.timedelta(milliseconds=1)
+
+    def begun(self, cohort: npt.NDArray, last_day: dt.date) -> npt.NDArray[np.int64]:
+        """Return how many ages of each cohort have begun by the end of ``last_day``."""
+        if self.length is None:
+            return self.calendar.number_of(last_day) - cohort + 1
+        since = midnight(last_day) - _milliseconds(self.calendar.start(cohort))
+        return -(-since // self.milliseconds)
+
+    def is_over(self, cohort: npt.NDArray, age: npt.NDArray, last_day: dt.date) -> npt.NDArray:
+        """Say whether an age is over, for whoever joined a cohort last."""
+        if self.length is None:
+            return cohort + age < self.calendar.number_of(last_day + dt.timedelta(days=1))
+        joined = _milliseconds(self.calendar.start(cohort + 1))
+        return joined + (age + 1) * self.milliseconds <= midnight(last_day)
+
+
+def _milliseconds(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+    return days.astype("int64") * DAY
+
+
+def check_periods(period: str, week_start: str, cohort_by: str | None) -> Periods:
+    """Return what ``period`` names: a calendar unit, or an exact length such as "30 days"."""
+    check_choice("week_start", week_start, WEEKDAYS)
+    if cohort_by is not None:
+        check_choice("cohort_by", cohort_by, UNITS)
+    if not any(sign.isdigit() for sign in str(period)) and not isinstance(period, dt.timedelta):
+        check_choice("period", period, UNITS)
+        if cohort_by not in (None, period):
+            raise ParameterError(
+                f"cohort_by={cohort_by!r} goes with an exact period such as '30 days'; the cohorts "
+                f"of period={period!r} are those periods themselves"
+            )
+        return Periods(Calendar(period, week_start))
+    length = check_duration("period", period)
+    if length < dt.timedelta(hours=1):
+        raise ParameterError(f"period={period!r} is shorter than an hour; give a longer one")
+    return Periods(Calendar(cohort_by or _nearest_unit(length), week_start), length)
+
+
+def _nearest_unit(length: dt.timedelta) -> str:
+    """Return the calendar unit whose usual length is nearest, by ratio."""
+    usual = {"day": 1.0, "week": 7.0, "month": 30.4, "quarter": 91.3, "year": 365.25}
+    days = length / dt.timedelta(days=1)
+    return min(usual, key=lambda unit: abs(math.log(days / usual[unit])))
