@@ -1,9 +1,9 @@
-"""Funnels against worked cases of the product tools and a brute-force oracle, and bad input."""
+"""Funnels against worked cases of the product tools, by hand, and bad input."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
+from test_funnel_modes import MODES, by_hand, named, random_users
 
 import cxlib as cx
 
@@ -81,100 +82,20 @@ def test_worked_case_that_we_answer_otherwise_and_say_so(case: dict) -> None:
     assert case["our_depth"] != case["expected_depth"]
 
 
-# The oracle ---------------------------------------------------------------------------------
+# The oracle: `funnel_oracle`, in every mode in test_funnel_modes.py ------------------------------
 
 
-def attempts(rows: list[tuple[int, str]], steps: list[str], window: int) -> Iterator[list[int]]:
-    """Yield the times of every attempt: distinct events of steps 1 to k, in time, in the window."""
-
-    def go_on(times: list[int], used: frozenset[int]) -> Iterator[list[int]]:
-        if times:
-            yield times
-        if len(times) == len(steps):
-            return
-        for place, (at, event) in enumerate(rows):
-            fits = event == steps[len(times)] and place not in used
-            if fits and (not times or (times[-1] <= at <= times[0] + window)):
-                yield from go_on([*times, at], used | {place})
-
-    yield from go_on([], frozenset())
-
-
-def oracle(
-    rows: list[tuple[int, str]], steps: list[str], window: int, end: int
-) -> list[int] | None:
-    """Return the step times of the deepest attempt; [] if all are open, None without step one."""
-    rows = [(at, event) for at, event in rows if at < end]
-    if all(event != steps[0] for _, event in rows):
-        return None
-    closed = [times for times in attempts(rows, steps, window) if times[0] + window < end]
-    deepest = max(map(len, closed), default=0)
-    best = [times for times in closed if len(times) == deepest]
-    done = min((times[-1] for times in best if times), default=None)
-    return max((times for times in best if times[-1] == done), default=[])
-
-
-def random_events(seed: int, n_users: int) -> tuple[pd.DataFrame, dict[str, list]]:
-    draw = np.random.default_rng(seed)
-    user = np.repeat(np.arange(n_users), draw.integers(1, 10, n_users)).astype(str)
-    hour = draw.integers(0, 12, len(user))
-    event = draw.choice(["A", "B", "C", "other"], len(user))
-    frame = pd.DataFrame({"user_id": user, "event": event, "who": user})
-    frame["occurred_at"] = START + pd.to_timedelta(hour * 4, unit="h")
-    rows: dict[str, list] = {}
-    for one, at, what in zip(user, hour, event, strict=True):
-        rows.setdefault(str(one), []).append((int(at), str(what)))
-    return frame, rows
-
-
-@pytest.mark.parametrize(
-    ("steps", "window"),
-    [
-        (["A", "B", "C"], 4),
-        (["A", "B", "A", "C"], 5),
-        (["A", "A", "B", "A"], 3),
-    ],
-    ids=lambda value: "-".join(value) if isinstance(value, list) else None,
-)
-def test_5000_random_users_agree_with_the_brute_force_oracle(steps: list[str], window: int) -> None:
-    """Depth, step times and open windows of each user; many events share a moment."""
-    events, rows = random_events(seed=window, n_users=5000)
-    deepest = {
-        user: times
-        for user, own in rows.items()
-        if (times := oracle(own, steps, window, end=12)) is not None
-    }
-
-    def seconds(times: list[int], k: int) -> float:
-        return (times[k] - times[k - 1]) * 4 * 3600 if 0 < k < len(times) else float("nan")
-
-    # Time slot 11 is the last of the second day; slots are four hours.
-    table = cx.funnel(
-        events, steps=steps, window=timedelta(hours=4 * window), as_of="2024-01-02", by="who"
-    )
-    expected = pd.DataFrame(
-        [
-            (user, k + 1, int(k < len(times)), seconds(times, k), int(not times))
-            for user, times in sorted(deepest.items())
-            for k in range(len(steps))
-        ],
-        columns=["who", "step", "n", "median_seconds", "n_open"],
-    )
-    pd.testing.assert_frame_equal(table[expected.columns], expected)
-    assert {len(times) for times in deepest.values()} == set(range(len(steps) + 1))
-
-
-def test_without_groups_the_same_users_are_counted() -> None:
-    events, rows = random_events(seed=9, n_users=1000)
-    steps, length = ["A", "B", "C"], timedelta(hours=16)
-    table = cx.funnel(events, steps=steps, window=length, as_of="2024-01-02")
-    found = [oracle(own, steps, 4, end=12) for own in rows.values()]
-    times = [one for one in found if one]
-    assert table["n"].tolist() == [sum(len(one) >= k for one in times) for k in (1, 2, 3)]
-    assert table["n_open"].tolist() == [sum(one == [] for one in found)] * 3
-    for k in (2, 3):
-        took = [(one[k - 1] - one[k - 2]) * 4 * 3600 for one in times if len(one) >= k]
-        assert table.loc[k - 1, "median_seconds"] == np.median(took)
+@pytest.mark.parametrize("letters", ["ABC", "ABAC"])
+def test_the_answer_for_5000_random_users_agrees_with_the_brute_force_oracle(letters: str) -> None:
+    """Counts, median times and open windows; many events share a moment."""
+    events, ask = random_users(9, 5000), replace(MODES["ordered"], steps=named(letters))
+    table = cx.funnel(events, steps=list(letters), window=timedelta(hours=16), as_of="2024-01-02")
+    users = by_hand(events, ask)
+    assert table["n"].tolist() == [(users["depth"] >= k).sum() for k in table["step"]]
+    assert table["n_open"].tolist() == [(users["depth"] == 0).sum()] * len(letters)
+    for k in range(2, len(letters) + 1):
+        took = (users[f"at_{k}"] - users[f"at_{k - 1}"]).median() * 4 * 3600
+        assert table["median_seconds"][k - 1] == took
 
 
 # Censoring ----------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ SLOT = pd.Timedelta(hours=4)  # slot 12 is the first of the third day
 END = 12
 
 
-def random_users(seed: int, n_users: int, names: str = "ABCX", most: int = 9) -> pd.DataFrame:
+def random_users(seed: int, n_users: int, names: str = "ABCX", most: int = 8) -> pd.DataFrame:
     """Events of many users, many at one moment, some after the last observed day."""
     draw = np.random.default_rng(seed)
     user = np.repeat(np.arange(n_users), draw.integers(1, most + 1, n_users))
@@ -69,6 +69,7 @@ def counted(events: pd.DataFrame, ask: Question, hold: str | None = None) -> pd.
     rule = rule_of(ask, hold)
     seen = ibis.memtable(events)
     seen = seen.filter(seen["occurred_at"] < START + END * SLOT)
+    seen = seen if hold is None else seen.filter(seen[hold].notnull())
     table = attempts(seen, rule).execute()
     for k in range(1, len(ask.steps) + 1):
         table[f"at_{k}"] = ((table[f"at_{k}"] - START) / SLOT).where(table["depth"] >= 0)

@@ -94,7 +94,7 @@ def funnel(
         event followed within the window, from all counts but ``n_excluded``.
     hold : str, optional
         A column that must have the same value through all steps, such as ``session_id``. All
-        counts are then of users and values, and events without a value are left out.
+        counts are then of users and values; events without a value are among ``n_ignored``.
     attribution : "first", "last" or int, default "first"
         The step whose value of ``by`` counts: the first or the last of the deepest attempt, or
         the step of this number; who did not take that is in ``(none)``.
@@ -117,9 +117,9 @@ def funnel(
           because the window of every entry of theirs is not over at the end of ``as_of``
         - ``n_excluded`` (int, likewise): users removed by ``exclude_scope="user"``; ``n`` of step
           one, ``n_open`` and ``n_excluded`` add up to all users who did step one
-        - ``n_ignored``, ``n_duplicates`` (int, the same on every row): rows left out for want of
-          a user, an event or a time, and repeats of an ``event_id``; what cleaning left out
-          before stands in its own account
+        - ``n_ignored``, ``n_duplicates`` (int, the same on every row): rows up to ``as_of``
+          left out for want of a user, an event, a time or the value to hold, and repeats of an
+          ``event_id``; what cleaning left out before stands in its own account
 
     Raises
     ------
@@ -190,7 +190,7 @@ def _counts(users: ir.Table, rule: Rule, by: str | None) -> pd.DataFrame:
         if k > 1:
             before = ibis.coalesce(*(users[f"at_{j}"] for j in range(k - 1, 0, -1)))
             passed = users[f"at_{k}"].delta(before, unit="microsecond")
-            answers[f"seconds_{k}"] = (passed / 1e6).median(where=reached)
+            answers[f"seconds_{k}"] = (passed / 1e6).median()
     grouped = users.group_by("label") if by is not None else users
     counts: pd.DataFrame = grouped.aggregate(**answers).execute()
     return counts.sort_values("label", ignore_index=True) if by is not None else counts

@@ -99,7 +99,7 @@ def _reach(table: ir.Table, rule: Rule) -> ir.Value:
     """Return the earliest entry from which a moment can be reached."""
     opened = table["at"] - interval(rule.window)
     voids = [table[f"void_{number}"].fill_null(opened) for number in range(len(rule.exclude))]
-    return ibis.greatest(opened, *voids)
+    return ibis.greatest(opened, *voids) if voids else opened
 
 
 def _first_of_the_deepest(ends: ir.Table, rule: Rule) -> ir.Table:

@@ -21,7 +21,8 @@ def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
     ----------
     seen : ibis table
         Observed events, as `seen_events` returns them: ``user_id``, ``event``, ``occurred_at``, no
-        nulls, none after ``rule.as_of``, and the columns that steps, exclusions and ``hold`` ask for.
+        nulls, none after ``rule.as_of``, and the columns that steps, exclusions and ``hold`` ask for
+        (no null in that of ``hold``).
     rule : Rule
         As `check_rule` returns it.
 
@@ -35,8 +36,8 @@ def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
         - ``depth`` (int): the last step reached, from 1; 0 where the windows of all entries are
           still open; -1 where ``exclude_scope="user"`` removes the user
         - ``at_1`` … ``at_K`` (timestamp): when each step was taken; null for steps not reached
-          and for optional steps passed over. At depth 0 ``at_1`` is the earliest open entry; at
-          depth -1 the times say nothing. In any order ``at_k`` is when the k-th step was done,
+          and for optional steps passed over. At depth 0 ``at_1`` is the earliest open entry, at
+          depth -1 that of the best attempt. In any order ``at_k`` is when the k-th step was done,
           whichever it was.
 
     Notes
@@ -99,5 +100,6 @@ def _without_removed(users: ir.Table, reached: ir.Table, kept: ir.Table, rule: R
     table = users.left_join(reached, rule.keys).select(users, "reached")
     table = table.left_join(kept, rule.keys).select(table, "unspoilt")
     is_removed = table["reached"] > table["unspoilt"].fill_null(0)
+    later = {name: ibis.ifelse(is_removed, ibis.null(AT), table[name]) for name in _times(rule)[1:]}
     depth = ibis.ifelse(is_removed, -1, table["depth"])
-    return table.select(*rule.keys, *_times(rule), depth=depth)
+    return table.select(*rule.keys, "at_1", **later, depth=depth)

@@ -49,7 +49,8 @@ def levels(rows: ir.Table, rule: Rule) -> tuple[ir.Table, list[Level]]:
     entries = entries.filter(rule.in_range(entries["at"]))
     if rule.reentry == "first":
         of_one = ibis.window(group_by=rule.keys)
-        entries = entries.filter(entries["at"] == entries["at"].min().over(of_one))
+        entries = entries.mutate(first=entries["at"].min().over(of_one))
+        entries = entries.filter(entries["at"] == entries["first"]).drop("first")
     entries = entries.mutate(at_1=entries["at"])
     if by_moment:
         entries = entries.mutate(start=ibis.literal(0))

@@ -38,8 +38,7 @@ def unspoilt(rows: ir.Table, levels: Sequence[tuple[Level, ir.Table]], rule: Rul
     for level, tightest in levels:
         table = tightest.drop("at")
         for number, since in rule.void_before(level.path[-1] + 1, level.path[-1]):
-            if level.path[-1] + 1 < len(rule.steps):
-                table = _not_followed(table, rows, number, _time_of(level.path, since), rule)
+            table = _not_followed(table, rows, number, _time_of(level.path, since), rule)
         ends.append(table.select(*rule.keys, depth=ibis.literal(level.path[-1] + 1)))
     every = ibis.union(*ends)
     return every.group_by(rule.keys).aggregate(unspoilt=every["depth"].max())

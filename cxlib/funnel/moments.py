@@ -28,11 +28,8 @@ def step_rows(seen: ir.Table, rule: Rule) -> ir.Table:
 
 
 def whose(seen: ir.Table, rule: Rule) -> ir.Table:
-    """Add ``held``, where a value must be held; events without one can hold none."""
-    if rule.hold is None:
-        return seen
-    held = seen.mutate(held=seen[rule.hold].cast("string"))
-    return held.filter(held["held"].notnull())
+    """Add ``held``, where a value must be held."""
+    return seen if rule.hold is None else seen.mutate(held=seen[rule.hold].cast("string"))
 
 
 def moments(rows: ir.Table, rule: Rule) -> ir.Table:

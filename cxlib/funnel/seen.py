@@ -18,7 +18,7 @@ from cxlib.tables import EVENTS, midnight_after, observed
 
 @dataclass(frozen=True)
 class Account:
-    """How many rows were left out: without user, event or time, and repeats of an ``event_id``."""
+    """How many rows were left out: with an empty value that counts, and repeats of an ``event_id``."""
 
     n_ignored: int
     n_duplicates: int
@@ -38,7 +38,7 @@ def seen_events(events: Source, rule: Rule) -> tuple[ir.Table, Account]:
     table = load(events, EVENTS, rows=False)
     if rule.hold is not None:
         check_columns(EVENTS.name, table.columns, [rule.hold])
-    table = table.mutate(_empty=_is_empty(table))
+    table = table.mutate(_empty=_is_empty(table, rule))
     has_id = "event_id" in table.columns and not is_cleaned(events, EVENTS)
     with reading("events"):
         facts = table.aggregate(**_facts(table, rule, has_id)).execute().iloc[0]
@@ -51,10 +51,12 @@ def seen_events(events: Source, rule: Rule) -> tuple[ir.Table, Account]:
     return seen, Account(int(facts["n_ignored"]), n_duplicates)
 
 
-def _is_empty(table: ir.Table) -> ir.BooleanColumn:
-    """Say which rows lack a user, an event or a time."""
-    user, event, at = (table[name] for name in EVENTS.required)
-    return user.isnull() | (user == "") | event.isnull() | (event == "") | at.isnull()
+def _is_empty(table: ir.Table, rule: Rule) -> ir.BooleanColumn:
+    """Say which rows lack a user, an event or a time, or the value to be held."""
+    texts = [table["user_id"], table["event"]]
+    texts += [] if rule.hold is None else [table[rule.hold].cast("string")]
+    lacks = [(text.isnull() | (text == "")) for text in texts]
+    return ibis.or_(*lacks, table["occurred_at"].isnull())
 
 
 def _names(rule: Rule) -> list[str]:
@@ -76,7 +78,7 @@ def _facts(table: ir.Table, rule: Rule, has_id: bool) -> dict[str, ir.Value]:
         **{f"n_{k}": (table["event"] == name).sum() for k, name in enumerate(_names(rule))},
     }
     if has_id:
-        ids = table["event_id"]
+        ids = table["event_id"].cast("string").nullif("")
         facts["ids"] = ids.count(where=usable)
         facts["different_ids"] = ids.nunique(where=usable)
     return facts
@@ -119,7 +121,10 @@ def _check(facts: pd.Series, table: ir.Table, rule: Rule) -> None:
 
 def _first_of_each_id(seen: ir.Table) -> ir.Table:
     """Return the earliest row of each ``event_id``, and all rows without one."""
+    ids = seen["event_id"].cast("string").nullif("")
     rest = [name for name in seen.columns if name not in ("occurred_at", "event_id")]
-    of_id = ibis.window(group_by="event_id", order_by=["occurred_at", *rest])
-    numbered = seen.mutate(_place=ibis.row_number().over(of_id))
-    return numbered.filter((numbered["_place"] == 0) | numbered["event_id"].isnull()).drop("_place")
+    of_id = ibis.window(group_by=ids, order_by=["occurred_at", *rest])
+    numbered = seen.mutate(_place=ibis.row_number().over(of_id), _has_id=ids.notnull())
+    return numbered.filter((numbered["_place"] == 0) | ~numbered["_has_id"]).drop(
+        "_place", "_has_id"
+    )
