@@ -1,8 +1,8 @@
 """Finished table to Axes: one function for each analysis, of the same name.
 
 Nothing is computed here. Every figure is labelled in words, says its units, reads in
-grey, and carries alt text (``ax.figure.alt``) that notebooks and reports pass on. Those of
-lifetime value and experiments also say what they show, in one sentence that stands under the picture
+grey, and carries alt text (``ax.figure.alt``) that notebooks and reports pass on. Most
+also say what they show, in one sentence that stands under the picture
 (``ax.figure.reading``).
 """
 
@@ -13,6 +13,7 @@ from cxlib.plot._funnel import funnel
 from cxlib.plot._health import activity, losses
 from cxlib.plot._ltv import ltv, ltv_segments
 from cxlib.plot._ltv_checks import ltv_calibration, ltv_grid, ltv_tracking
+from cxlib.plot._repeat import rfm_movement, segment_sizes, time_to_second_order
 from cxlib.plot._retention import retention, retention_curve
 
 __all__ = [
@@ -31,5 +32,8 @@ __all__ = [
     "power_curve",
     "retention",
     "retention_curve",
+    "rfm_movement",
     "sample_ratio",
+    "segment_sizes",
+    "time_to_second_order",
 ]

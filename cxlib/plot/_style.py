@@ -23,6 +23,8 @@ INK, ACCENT, GREY = "#1f2933", "#1b5e8c", "#8a949e"
 SOFT = "#7fb0d3"  # under intervals, which are drawn in ink
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
+MOST_BANDS = 4
+"""Groups that may show their intervals: the bands of more hide one another."""
 
 
 class Figure(matplotlib.figure.Figure):
@@ -106,6 +108,14 @@ def group_column(table: pd.DataFrame, known: set[str]) -> str | None:
     """Return the name of the ``by`` column: the first one that the analysis did not make."""
     first = str(table.columns[0])
     return None if first in known else first
+
+
+def legend_of_groups(ax: Axes, by: str, n_groups: int) -> None:
+    """Name the groups: in the picture where they are few, else beside it."""
+    if n_groups <= MOST_BANDS:
+        ax.legend(title=by, frameon=False)
+    else:
+        ax.legend(title=by, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def percent(value: float) -> str:
