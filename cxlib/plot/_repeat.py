@@ -145,7 +145,7 @@ def segment_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ...     "frequency": ["4-5", "1"], "n": [30, 70], "share": [0.3, 0.7],
     ...     "revenue_share": [0.8, 0.2], "net_revenue_per_customer": [80.0, 9.0]})
     >>> cx.plot.segment_sizes(table).figure.reading
-    'champions are 30% of the customers and brought 80% of the revenue; the most customers, 70%, are new.'
+    'Champions are 30% of the customers and brought 80% of the revenue; the most customers, 70%, are new.'
     """
     columns = ["segment", "recency", "frequency", "n", "share", "revenue_share"]
     value = "net_revenue_per_customer"
@@ -178,7 +178,7 @@ def segment_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     reading = f"The most customers, {percent(many['share'])}, are {many['segment']}."
     if pd.notna(best["revenue_share"]):
         reading = (
-            f"{best['segment']} are {percent(best['share'])} of the customers and brought "
+            f"{best['segment'].capitalize()} are {percent(best['share'])} of the customers and brought "
             f"{percent(best['revenue_share'])} of the revenue; the most customers, "
             f"{percent(many['share'])}, are {many['segment']}."
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import experiment
 import ltv
+import retention
 
 
 def median_seconds(work: Callable[[], object], times: int = 3) -> float:
@@ -55,4 +56,5 @@ if __name__ == "__main__":
     import_time()
     million_customers()
     ltv.main()
+    retention.main()
     experiment.main()
