@@ -27,7 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 DAY = pd.Timestamp("2024-05-01")
 TABLE = [
-    *("metric", "kind", "role", "variant", "n", "n_control", "value", "value_control"),
+    *("metric", "kind", "role", "better", "variant", "n", "n_control", "value", "value_control"),
     *("difference", "ci_low", "ci_high", "lift", "lift_low", "lift_high", "p_value"),
     *("p_adjusted", "adjusted_low", "adjusted_high", "lift_adjusted_low", "lift_adjusted_high"),
     *("margin", "p_margin", "p_equivalence", "chance_to_beat", "expected_loss", "chance_best"),
@@ -669,7 +669,7 @@ def test_verdicts() -> None:
         "Keep running: x has no answer yet (no variance in either arm: no interval)."
     )
     unbounded = on_units(rates((50, 1000), (0, 1000)), metric).verdict
-    assert "from 0% to 5%, difference 5%, 95% interval 3.81% to 6.53%" in unbounded
+    assert "from 0% to 5%, difference 5%, Holm-adjusted 95% interval 3.81% to 6.53%" in unbounded
 
 
 def test_the_page_escapes_what_the_data_call_a_variant() -> None:

@@ -234,7 +234,7 @@ def test_a_look_after_the_end_has_nothing_left_and_says_so() -> None:
         assert row.note == "earlier looks spent all of the error"
         assert not row.p_margin < 0.5
         assert not row.p_equivalence < 0.5
-    assert result.verdict.startswith("Keep running")
+    assert result.verdict.startswith("Do not ship: the planned end is reached")
     assert "95% interval -inf to inf" in result.verdict
     assert "nan" not in result._repr_html_()
 
@@ -580,7 +580,7 @@ def test_the_planned_end_may_be_a_day() -> None:
         )
 
     assert failed(ask("2024-05-09")) == ["planned end"]
-    assert "day 2024-05-09 of a plan up to 2024-05-10" in ask("2024-05-09").verdict
+    assert "2024-05-09 of a plan up to 2024-05-10" in ask("2024-05-09").verdict
     assert failed(ask("2024-05-10")) == []
 
 

@@ -386,7 +386,7 @@ def test_a_distribution_in_its_corners() -> None:
     assert found["n_units"].tolist() == [39, 1, 40, 0]
     empty = on_units(frame.assign(x=np.nan), cx.Mean("x"), cx.Mean("y")).distribution()
     assert empty.empty
-    with pytest.raises(cx.ParameterError, match="a ratio has none"):
+    with pytest.raises(cx.ParameterError, match="a ratio has two"):
         on_units(frame, cx.Ratio("x", "y")).distribution()
     with pytest.raises(cx.ParameterError, match="metric='z' is not one of x"):
         on_units(frame, cx.Mean("x")).distribution("z")
@@ -513,7 +513,9 @@ def test_a_verdict_follows_adjusted_p_values() -> None:
     alone = on_units(frame, *metrics, adjust=None)
     assert alone.verdict.startswith("Ship b: sales rises")
     assert "Holm" not in alone.verdict
-    assert "Benjamini-Hochberg-adjusted p" in on_units(frame, *metrics, adjust="bh").verdict
+    assert (
+        "Benjamini-Hochberg-adjusted 95% interval" in on_units(frame, *metrics, adjust="bh").verdict
+    )
 
 
 def test_a_verdict_waits_for_the_boundary_of_a_sequential_rule() -> None:
@@ -532,7 +534,11 @@ def test_the_page_says_verdict_failed_checks_and_every_row() -> None:
     page = result._repr_html_()
     assert page.startswith(f"<p><strong>{html.escape(result.verdict)}</strong></p><table")
     assert page.count("<tr>") + page.count("<tr ") == 1 + 4
-    for words in ("90% interval", "Benjamini-Hochberg-adjusted p", "chance to beat control"):
+    for words in (
+        "90% interval",
+        "Benjamini-Hochberg-adjusted p",
+        "chance to beat control",
+    ):
         assert words in page
     assert "1,000 vs 1,000" in page
     assert "<th>note</th>" not in page

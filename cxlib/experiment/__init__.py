@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from cxlib._checks import ParameterError, check_date
 from cxlib.experiment.aa import AATest, aa_test
-from cxlib.experiment.checks import check_variants, run_checks
+from cxlib.experiment.checks import check_variants, n_finished, run_checks
 from cxlib.experiment.compare import arms, compare, split
 from cxlib.experiment.metrics import (
     Conversion,
@@ -200,6 +200,8 @@ def answer(question: Question, shares: Mapping[str, float] | None) -> Experiment
     """Return the result of a question."""
     reduced, metrics, rule = question.reduced(), question.metrics, question.rule
     rule.check_looks(sum(reduced.units.values()))
+    n_units = n_finished(reduced, metrics)
+    is_over = rule.is_planned and not rule.is_early(n_units, question.as_of)
     planned = check_variants(list(reduced.units), question.control, shares)
     table = compare(reduced, metrics, question.control, list(planned), rule)
     checks = run_checks(reduced, metrics, planned, question.logs, rule, question.as_of)
@@ -209,7 +211,7 @@ def answer(question: Question, shares: Mapping[str, float] | None) -> Experiment
         checks=checks,
         segments=by_segment(reduced, metrics, question.control, list(planned), rule),
         split=split(reduced, planned, rule.alpha),
-        verdict=verdict(table, checks, rule),
+        verdict=verdict(table, checks, rule, is_over),
         control=question.control,
         as_of=question.as_of,
         _question=question,

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, check_number, listed, suggest
 from cxlib._intervals import sample_ratio
 from cxlib.experiment.exposed import Log
 from cxlib.experiment.metrics import Metric
+from cxlib.experiment.outcomes import (
+    CHANCE,
+    Check,
+    alike_before,
+    earlier,
+    events_found,
+    logs_reach,
+    outcomes_found,
+    values_in_all_arms,
+)
 from cxlib.experiment.rule import Rule
 from cxlib.experiment.samples import Reduced
 from cxlib.experiment.sequential import sequential_sample_ratio
 
-SAMPLE_RATIO_P = 0.001
 MOST_MIXED = 0.01
 FEWEST_UNITS = 30
-
-
-class Check(NamedTuple):
-    """One check: what it looked at, how it came out, and why."""
-
-    check: str
-    passed: bool
-    p_value: float
-    detail: str
 
 
 def check_variants(
@@ -75,12 +72,18 @@ def run_checks(
 ) -> pd.DataFrame:
     """Return one row per check, failed ones first; ``logs`` is None on a table of units."""
     checks = [_sample_ratio(reduced, planned, rule), _enough_units(reduced, metrics, planned)]
-    checks += _looking_early(reduced, rule, as_of)
-    checks += [*_earlier(reduced, planned), *_alike_before(reduced, metrics, planned)]
+    checks += [
+        *_looking_early(reduced, metrics, rule, as_of),
+        *earlier(reduced, planned),
+        *alike_before(reduced, metrics, planned),
+        *values_in_all_arms(reduced, metrics, planned),
+    ]
     if logs is not None:
         checks += [_one_variant_each(reduced), _repeats(reduced)]
         checks += _windows(reduced, metrics, planned)
-        checks += _events_found(reduced, metrics, planned, logs)
+        unknown = events_found(reduced, metrics, planned, logs)
+        checks += unknown or outcomes_found(reduced, metrics, planned)
+        checks += logs_reach(logs, as_of)
     elif reduced.folded:
         checks += [_one_variant_each(reduced, "units"), _unit_of_analysis(reduced)]
     checks.sort(key=lambda check: check.passed)
@@ -95,7 +98,7 @@ def _sample_ratio(reduced: Reduced, planned: Mapping[str, float], rule: Rule) ->
     seen = ", ".join(f"{variant} {count:,}" for variant, count in zip(planned, counts, strict=True))
     shares = " : ".join(f"{share:.1%}" for share in planned.values())
     detail = f"{seen} against the planned {shares} (p = {p_value:.2g})"
-    return Check("sample ratio", p_value >= SAMPLE_RATIO_P, p_value, detail)
+    return Check("sample ratio", p_value >= CHANCE, p_value, detail)
 
 
 def _enough_units(
@@ -113,11 +116,22 @@ def _enough_units(
     return Check("units in each arm", n >= FEWEST_UNITS, float("nan"), detail)
 
 
-def _looking_early(reduced: Reduced, rule: Rule, as_of: dt.date | None) -> list[Check]:
+def n_finished(reduced: Reduced, metrics: Sequence[Metric]) -> int:
+    """Return the units whose windows are over, for the primary metric that has fewest."""
+    return min(
+        int(sum(sample.n for sample in reduced.samples(place).values()))
+        for place, metric in enumerate(metrics)
+        if metric.role == "primary"
+    )
+
+
+def _looking_early(
+    reduced: Reduced, metrics: Sequence[Metric], rule: Rule, as_of: dt.date | None
+) -> list[Check]:
     """Fail a single look that comes before its planned end."""
     if rule.planned_units is None and rule.planned_end is None:
         return []
-    n_units = sum(reduced.units.values())
+    n_units = n_finished(reduced, metrics)
     early = rule.is_early(n_units, as_of)
     seen = [
         *(
@@ -125,10 +139,10 @@ def _looking_early(reduced: Reduced, rule: Rule, as_of: dt.date | None) -> list[
             if rule.planned_units
             else []
         ),
-        *([f"day {as_of} of a plan up to {rule.planned_end}"] if rule.planned_end else []),
+        *([f"{as_of or 'no day'} of a plan up to {rule.planned_end}"] if rule.planned_end else []),
     ]
     detail = f"{', '.join(seen)}; "
-    if rule.sequential is not None:
+    if rule.sequential is not None and early:
         detail += "the sequential intervals and p values allow for looking early"
     elif early:
         detail += (
@@ -138,54 +152,6 @@ def _looking_early(reduced: Reduced, rule: Rule, as_of: dt.date | None) -> list[
     else:
         detail += "the planned end is reached"
     return [Check("planned end", not early or rule.sequential is not None, float("nan"), detail)]
-
-
-def _earlier(reduced: Reduced, planned: Mapping[str, float]) -> list[Check]:
-    """Compare how many units had orders or events before exposure: no variant can have made them."""
-    from scipy.stats import chi2_contingency
-
-    counts = {name: (reduced.earlier.get(name, 0), reduced.units.get(name, 0)) for name in planned}
-    before, seen = (sum(numbers) for numbers in zip(*counts.values(), strict=True))
-    if not reduced.earlier or not seen:
-        return []
-    detail = (
-        f"{before:,} of {seen:,} users did something before first exposure, which does not count"
-    )
-    p_value = 1.0
-    if 0 < before < seen and all(n for _, n in counts.values()):
-        table = [[own, n - own] for own, n in counts.values()]
-        p_value = float(chi2_contingency(table, correction=False).pvalue)
-        shares = ", ".join(f"{name} {own / n:.1%}" for name, (own, n) in counts.items())
-        detail += f": {shares} (p = {p_value:.2g})"
-    return [Check("outcomes before exposure", p_value >= SAMPLE_RATIO_P, p_value, detail)]
-
-
-def _alike_before(
-    reduced: Reduced, metrics: Sequence[Metric], planned: Mapping[str, float]
-) -> list[Check]:
-    """Compare the arms' covariates: before exposure nothing can have made a difference.
-
-    A weighted sum of squared distances from the common mean, chi-square with as many degrees of
-    freedom as there are treatments.
-    """
-    from scipy.stats import chi2
-
-    checks = []
-    for place, metric in enumerate(metrics):
-        after, before = reduced.layouts[place]
-        arms = [reduced.sample(place, variant) for variant in planned]
-        if not before or min(arm.n for arm in arms) < 2:
-            continue
-        means = np.array([arm.mean[after] for arm in arms])
-        squared = np.array([arm.covariance[after, after] / arm.n for arm in arms])
-        if not (squared > 0).all():
-            continue
-        away = means - np.average(means, weights=1 / squared)
-        p_value = float(chi2.sf(np.sum(away**2 / squared), len(arms) - 1))
-        shown = ", ".join(f"{name} {mean:.4g}" for name, mean in zip(planned, means, strict=True))
-        detail = f"{metric.label} before exposure: {shown} (p = {p_value:.2g})"
-        checks.append(Check("alike before", p_value >= SAMPLE_RATIO_P, p_value, detail))
-    return checks
 
 
 def _one_variant_each(reduced: Reduced, what: str = "users") -> Check:
@@ -231,28 +197,3 @@ def _windows(
         )
         for (within, over), labels in alike.items()
     ]
-
-
-def _events_found(
-    reduced: Reduced,
-    metrics: Sequence[Metric],
-    planned: Mapping[str, float],
-    logs: Mapping[str, Log],
-) -> list[Check]:
-    """Look for a misspelt event wherever nobody did it; else no further query runs."""
-    unseen = {
-        quantity.event: None
-        for place, metric in enumerate(metrics)
-        for k, quantity in enumerate(metric.quantities)
-        if quantity.source(metric.label, logs) == "events"
-        and not any(reduced.sample(place, variant).mean[k] > 0 for variant in planned)
-    }
-    return [check for event in unseen for check in _event_found(logs["events"][0], event)]
-
-
-def _event_found(events: ir.Table, event: str) -> list[Check]:
-    names = sorted(events.select("event").distinct().limit(1000).execute()["event"])
-    if event in names:
-        return []
-    detail = f"events hold no {event!r}; they hold {listed(names)}.{suggest(event, names)}"
-    return [Check("event is known", False, float("nan"), detail)]

@@ -32,7 +32,7 @@ INTERVALS = {
     "lift_high": "lift_adjusted_high",
 }
 ORDER = [
-    *("metric", "kind", "role", "variant", "n", "n_control", "value", "value_control"),
+    *("metric", "kind", "role", "better", "variant", "n", "n_control", "value", "value_control"),
     *("difference", "ci_low", "ci_high", "lift", "lift_low", "lift_high", "p_value"),
     *("p_adjusted", *INTERVALS.values(), "margin", "p_margin", "p_equivalence"),
     *("chance_to_beat", "expected_loss", "chance_best", "method", "note"),
@@ -95,6 +95,7 @@ def _of_metric(
             "metric": metric.label,
             "kind": metric.kind,
             "role": metric.role,
+            "better": "lower" if metric.lower_is_better else "higher",
             "variant": variant,
             "n": int(arm.n),
             "n_control": int(base.n),

@@ -36,7 +36,11 @@ def estimate(
     arms = reduced.samples(place, segment)
     if reduced.stratify is not None:
         arms, n_strata = post_stratified(reduced.strata(place, segment))
-        words.append(f"post-stratified by {reduced.stratify} ({n_strata} strata)")
+        words.append(
+            f"post-stratified by {reduced.stratify} ({n_strata} strata)"
+            if n_strata > 1
+            else f"{reduced.stratify} has too many values to stratify by: nothing adjusted"
+        )
     if layout.after == 2:
         words.insert(0, "delta")
     if not layout.before:

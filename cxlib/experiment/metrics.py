@@ -27,6 +27,7 @@ class Metric:
     role: str | None = None
     margin: float | None = None
     equivalence: float | None = None
+    better: str | None = None
 
     def __post_init__(self) -> None:
         for quantity in self.quantities:
@@ -43,6 +44,13 @@ class Metric:
             )
         if self.equivalence is not None:
             check_number("equivalence", self.equivalence, 0, 1, open_low=True)
+        if self.better is not None:
+            check_choice("better", self.better, ("higher", "lower"))
+            if self.margin is not None and (self.better == "lower") != (self.margin > 0):
+                raise ParameterError(
+                    f"margin={self.margin!r} bounds the lift on the wrong side of better="
+                    f"{self.better!r}; give {-self.margin!r}"
+                )
 
     @property
     def kind(self) -> str:
@@ -61,8 +69,8 @@ class Metric:
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether its margin bounds it from above."""
-        return self.margin is not None and self.margin > 0
+        """Whether it was said so, or its margin bounds it from above."""
+        return self.better == "lower" or (self.margin is not None and self.margin > 0)
 
     @property
     def covariate(self) -> str | dt.timedelta | tuple[str, str] | None:
@@ -99,6 +107,13 @@ class Conversion(Metric):
         better, 0.02: a non-inferiority test, mostly of guardrails.
     equivalence : float, optional
         A test that the lift lies within plus and minus this.
+    better : {"higher", "lower"}, optional
+        Which way is good: "lower" of returns or complaints. Higher, or what the margin's sign says,
+        if not given.
+
+    Notes
+    -----
+    With ``unit=`` rows are finer than units, and this is the share of rows.
 
     Examples
     --------
@@ -135,7 +150,7 @@ class Mean(Metric):
     cap : float, optional
         Winsorise: values above this quantile, such as 0.99, of all units of all arms together
         count as that quantile. What lies ``before`` is capped at its own.
-    within, before, name, role, margin, equivalence
+    within, before, name, role, margin, equivalence, better
         As in `Conversion`.
 
     Examples
@@ -178,7 +193,7 @@ class Ratio(Metric):
         columns of a numerator and a denominator.
     cap : float, optional
         As in `Mean`, of the units' numerators.
-    within, name, role, margin, equivalence
+    within, name, role, margin, equivalence, better
         As in `Conversion`.
 
     Examples
@@ -224,7 +239,7 @@ class Quantile(Metric):
         As in `Mean`.
     q : float
         Which quantile, between 0 and 1: 0.5 is the median.
-    within, name, role, margin, equivalence
+    within, name, role, margin, equivalence, better
         As in `Conversion`.
 
     Examples

@@ -40,7 +40,7 @@ class ExperimentPlan:
         return f"ExperimentPlan({self.verdict!r})"
 
     def _repr_html_(self) -> str:
-        numbers = self.arms.round({"n_units": 0}).to_html(index=False)
+        numbers = self.arms.to_html(index=False, formatters={"n_units": "{:,.0f}".format})
         return f"<p><strong>{html.escape(self.verdict)}</strong></p>{numbers}"
 
 

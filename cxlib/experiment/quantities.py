@@ -31,7 +31,8 @@ class Quantity(NamedTuple):
         else:
             source = "events" if self.of.startswith(_COUNTED) else "orders"
         if source not in given:
-            raise ParameterError(f"metric {label!r} reads {source}; give {source}=")
+            hint = suggest(self.of, ["order"]) if self.fold == "max" else ""
+            raise ParameterError(f"metric {label!r} reads {source}; give {source}=.{hint}")
         return source
 
     @property

@@ -150,13 +150,13 @@ class ExperimentResult:
         return f"<p><strong>{html.escape(self.verdict)}</strong></p>{checks}{numbers}"
 
 
-def verdict(table: pd.DataFrame, checks: pd.DataFrame, rule: Rule) -> str:
+def verdict(table: pd.DataFrame, checks: pd.DataFrame, rule: Rule, is_over: bool = False) -> str:
     """Return the one sentence; primary metrics decide, and a failed check withholds it.
 
     Ship: a primary metric gets better, none gets worse, and every guardrail keeps its margin. Do
-    not ship: in every treatment something gets worse, or a guardrail is shown to pass its margin.
-    Keep running: all else. Better and worse are by adjusted p values; up is better, but for a
-    metric whose margin is above 0.
+    not ship: in every treatment something gets worse, or a guardrail is shown to pass its margin;
+    or the plan ``is_over`` and nothing is shown. Keep running: all else. Better and worse are by
+    adjusted p values.
     """
     failed = checks[~checks["passed"]]
     if len(failed):
@@ -180,13 +180,18 @@ def verdict(table: pd.DataFrame, checks: pd.DataFrame, rule: Rule) -> str:
     if math.isnan(closest["p_value"]):
         return f"Keep running: {closest['metric']} has no answer yet ({closest['note']})."
     nearest = f"{closest['variant']}: {_told(closest, rule)}"
-    change = "lower" if closest["margin"] > 0 else "lift"
-    return f"Keep running: no variant is shown to {change} {closest['metric']} ({nearest})."
+    change = "lower" if closest["better"] == "lower" else "lift"
+    said = f"no variant is shown to {change} {closest['metric']} ({nearest})"
+    if closest["p_equivalence"] < rule.alpha:
+        return f"Do not ship: {closest['metric']} is the same within what was set ({nearest})."
+    if is_over:
+        return f"Do not ship: the planned end is reached, and {said}."
+    return f"Keep running: {said}."
 
 
 def _judged(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
     """Return the table with what is shown of each row: better, worse, or a margin not kept yet."""
-    gain = table["difference"].where(~(table["margin"] > 0), -table["difference"])
+    gain = table["difference"].where(table["better"] == "higher", -table["difference"])
     bounded = (table["role"] == "guardrail") & table["margin"].notna()
     sure = table["p_adjusted"] < alpha
     passed = bounded & (table["p_margin"] > 1 - alpha / 2)
@@ -210,17 +215,17 @@ def _told(row: pd.Series, rule: Rule) -> str:
     moves = "rises" if row["difference"] > 0 else "falls" if row["difference"] < 0 else "stays"
     text = _unit(row)
     values = f"from {text(row['value_control'])} to {text(row['value'])}"
-    if math.isnan(row["lift_low"]) or math.isnan(row["lift_high"]):
+    if math.isnan(row["lift_adjusted_low"]) or math.isnan(row["lift_adjusted_high"]):
         effect = f"difference {text(row['difference'])}"
-        interval = _interval(row["ci_low"], row["ci_high"], text)
+        interval = _interval(row["adjusted_low"], row["adjusted_high"], text)
     else:
         effect = f"lift {_percent(row['lift'])}"
-        interval = _interval(row["lift_low"], row["lift_high"], _percent)
+        interval = _interval(row["lift_adjusted_low"], row["lift_adjusted_high"], _percent)
     level = f"{100 * (1 - rule.alpha):g}%"
     p_value = _p(row["p_adjusted"])
     p_value = p_value if p_value.startswith("<") else f"= {p_value}"
-    said = f"{row['metric']} {moves} {values}, {effect}, {level} interval {interval}"
-    return f"{said}, {ADJUSTED[rule.adjust]}p {p_value}"
+    said = f"{row['metric']} {moves} {values}, {effect}"
+    return f"{said}, {ADJUSTED[rule.adjust]}{level} interval {interval}, p {p_value}"
 
 
 def _shown(table: pd.DataFrame, rule: Rule) -> pd.DataFrame:
@@ -238,7 +243,7 @@ def _shown(table: pd.DataFrame, rule: Rule) -> pd.DataFrame:
             f"difference ({level} interval)": f"{text(row['difference'])} "
             f"({_interval(row['ci_low'], row['ci_high'], text)})",
             f"lift ({level} interval)": f"{_percent(row['lift'])} ({lifts})",
-            f"{ADJUSTED[rule.adjust]}p": _p(row["p_adjusted"]),
+            f"{ADJUSTED[rule.adjust]}p": _p_shown(row),
             "chance to beat control": _chance(row["chance_to_beat"]),
             "expected loss": text(row["expected_loss"]),
             "note": row["note"],
@@ -246,6 +251,13 @@ def _shown(table: pd.DataFrame, rule: Rule) -> pd.DataFrame:
         lines.append({name: value.replace(" (–)", "") for name, value in line.items()})
     shown = pd.DataFrame(lines)
     return shown if shown["note"].any() else shown.drop(columns="note")
+
+
+def _p_shown(row: pd.Series) -> str:
+    """Return the p value that counts: of a guardrail with a margin, that it is kept."""
+    if row["role"] == "guardrail" and not math.isnan(row["margin"]):
+        return f"{_p(row['p_margin'])} (margin {row['margin']:+.0%} kept)"
+    return _p(row["p_adjusted"])
 
 
 def _unit(row: pd.Series) -> Callable[[float], str]:
@@ -260,7 +272,9 @@ def _number(value: float) -> str:
 
 
 def _share(value: float) -> str:
-    return "–" if math.isnan(value) else f"{100 * value:.3g}%"
+    if math.isnan(value):
+        return "–"
+    return "< 0.01%" if 0 < value < 1e-4 else f"{100 * value:.3g}%"
 
 
 def _chance(value: float) -> str:

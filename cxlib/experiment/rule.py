@@ -49,6 +49,11 @@ class Rule:
                 f"{n_units:,.0f} of {self.planned_units:,.0f} ({now:.3g}); give the earlier looks only"
             )
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether a planned end was given."""
+        return self.planned_units is not None or self.planned_end is not None
+
     def is_early(self, n_units: float, as_of: dt.date | None) -> bool:
         """Whether the planned end, if one was given, is not reached."""
         short = self.planned_units is not None and n_units < self.planned_units
