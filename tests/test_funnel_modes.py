@@ -171,3 +171,44 @@ def test_5000_random_users_agree_with_the_brute_force_oracle(mode: str) -> None:
 def test_5000_random_users_agree_while_a_value_is_held(mode: str) -> None:
     expected = assert_same(random_users(1, 5000, most=12), MODES[mode], hold="device")
     assert set(expected["held"]) == {"m", "d"}
+
+
+def random_question(seed: int) -> Question:
+    """Options drawn together, those that know no order left out where there is none."""
+    draw = np.random.default_rng(seed)
+    order = str(draw.choice(["ordered", "ordered", "strict", "any"]))
+    in_order = order != "any"
+
+    def wanted(place: int) -> Wanted:
+        names = tuple(map(str, draw.choice(list("ABC"), draw.choice([1, 1, 2]), replace=False)))
+        return Wanted(
+            names,
+            device="m" if draw.random() < 0.25 else None,
+            within=2 if place and in_order and draw.random() < 0.25 else None,
+            optional=bool(place and in_order and draw.random() < 0.25),
+        )
+
+    def excluded() -> Wanted:
+        after = int(draw.integers(1, 3)) if in_order else 1
+        before = after + 1 if in_order and draw.random() < 0.5 else None
+        names = tuple(map(str, draw.choice(list("ABX"), 1)))
+        return Wanted(names, device=str(draw.choice(["m", "d"])), after=after, before=before)
+
+    return Question(
+        steps=tuple(wanted(place) for place in range(draw.integers(3, 5))),
+        window=int(draw.integers(2, 8)),
+        end=END,
+        start=int(draw.choice([0, 0, 6])),
+        order=order,
+        reentry="first" if draw.random() < 0.25 else True,
+        ties="strict" if in_order and draw.random() < 0.25 else "in_step_order",
+        exclude=tuple(excluded() for _ in range(draw.integers(0, 3))),
+        exclude_scope="user" if in_order and draw.random() < 0.3 else "attempt",
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_options_drawn_together_agree_with_the_brute_force_oracle(seed: int) -> None:
+    assert_same(
+        random_users(seed, 900), random_question(seed), hold="device" if seed % 3 == 0 else None
+    )

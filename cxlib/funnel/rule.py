@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import ibis
 import ibis.expr.types as ir
@@ -37,7 +38,7 @@ class Rule:
         """Columns that name whose attempts are counted together."""
         return ["user_id"] if self.hold is None else ["user_id", "held"]
 
-    @property
+    @cached_property
     def kinds(self) -> Kinds:
         """The different conditions among the steps."""
         return Kinds(self.steps)
