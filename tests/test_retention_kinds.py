@@ -217,7 +217,7 @@ def built(rows: list[tuple[str, int, str | None]]) -> pd.DataFrame:
     return frame.assign(order_id=[f"o{i:03}" for i in range(len(frame))], net_revenue=1.0)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(
     rows=rows_of_orders,
     period=st.sampled_from(["week", "10 days"]),
