@@ -37,6 +37,7 @@ lint: $(READY)  ## ruff and mypy
 	@$(BIN)/mypy
 
 bench: $(READY)  ## measure speed, ratios in one run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'
 	@$(BIN)/python tests/bench
 
 sample: $(READY)  ## make data/sample again from its seed
