@@ -43,7 +43,9 @@ def seen_events(events: Source, rule: Rule) -> tuple[ir.Table, Account]:
     with reading("events"):
         facts = table.aggregate(**_facts(table, rule, has_id)).execute().iloc[0]
     _check(facts, table, rule)
-    seen = table.filter(~table["_empty"] & (table["occurred_at"] < midnight_after(rule.as_of)))
+    seen = table.filter(table["occurred_at"] < midnight_after(rule.as_of))
+    if facts["usable"] < facts["rows"]:
+        seen = seen.filter(~seen["_empty"])
     seen = seen.drop("_empty")
     n_duplicates = int(facts["ids"] - facts["different_ids"]) if has_id else 0
     if n_duplicates:
