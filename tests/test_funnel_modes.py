@@ -133,6 +133,7 @@ MODES = {
     "strict, repeated steps": replace(ABC, steps=named("ABAB"), order="strict", window=6),
     "strict, ties refused": replace(ABC, order="strict", ties="strict", window=6),
     "strict, first entry": replace(ABC, order="strict", reentry="first"),
+    "strict, where": replace(ABC, steps=(MOBILE_A, *named("BC")), order="strict"),
     "strict, optional": replace(ABC, steps=named("AbC"), order="strict"),
     "any order": replace(ABC, order="any"),
     "any order, repeated steps": replace(ABC, steps=named("AABC"), order="any"),
