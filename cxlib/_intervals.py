@@ -236,6 +236,19 @@ def log_ratio(
     return math.expm1(centre - half), math.expm1(centre + half)
 
 
+def heterogeneity(estimates: npt.ArrayLike, squared_errors: npt.ArrayLike) -> float:
+    """Return the p value that independent estimates are all of one thing.
+
+    Cochran, W. G. (1954), Biometrics 10, 101-129: squared distances from the mean weighted by one
+    over the squared errors, over these, are chi-square with one degree of freedom less.
+    """
+    from scipy.stats import chi2
+
+    found, weight = np.asarray(estimates, float), 1 / np.asarray(squared_errors, float)
+    away = found - np.average(found, weights=weight)
+    return float(chi2.sf(weight @ away**2, len(found) - 1))
+
+
 def sample_ratio(counts: Sequence[float], shares: Sequence[float]) -> float:
     """Return the p value of the chi-square test that units were split by ``shares``."""
     from scipy.stats import chisquare

@@ -161,13 +161,13 @@ def _kept(table: ir.Table, contract: Contract) -> ir.BooleanScalar:
     """Say in one look at the rows whether they keep the contract."""
     kept = table.count() > 0
     for name in contract.required:
-        kept &= _is_empty(table[name]).sum() == 0
+        kept &= is_empty(table[name]).sum() == 0
     if contract.key is not None:
         kept &= table[contract.key].nunique() == table.count()
     return kept
 
 
-def _is_empty(column: ir.Column) -> ir.BooleanColumn:
+def is_empty(column: ir.Column) -> ir.BooleanColumn:
     """Say where a column is null, NaN or text of no length."""
     if column.type().is_floating():
         return column.isnull() | column.isnan()
@@ -177,7 +177,7 @@ def _is_empty(column: ir.Column) -> ir.BooleanColumn:
 def _fault(table: ir.Table, contract: Contract) -> str:
     """Say what is wrong with rows that do not keep the contract, and what to do."""
     counts = table.aggregate(
-        rows=table.count(), **{name: _is_empty(table[name]).sum() for name in contract.required}
+        rows=table.count(), **{name: is_empty(table[name]).sum() for name in contract.required}
     )
     rows, *empty = counts.execute().iloc[0]
     if rows == 0:

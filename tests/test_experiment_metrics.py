@@ -448,7 +448,7 @@ def frame_of(rows: list[tuple[bool, float, float, int, str]]) -> pd.DataFrame:
     return frame.assign(variant=np.where(frame["variant"], "new", "control"), one=1)
 
 
-def same(ours: pd.Series, theirs: pd.Series, scale: float = 1.0) -> None:
+def assert_same(ours: pd.Series, theirs: pd.Series, scale: float = 1.0) -> None:
     for name in NUMBERS:
         factor = 1 if name in ("n", "p_value") else scale
         expected = pytest.approx(theirs[name] * factor, rel=1e-6, abs=1e-7 * scale, nan_ok=True)
@@ -460,9 +460,9 @@ def same(ours: pd.Series, theirs: pd.Series, scale: float = 1.0) -> None:
 def test_each_row_its_own_unit_and_a_denominator_of_one_change_nothing(rows: Any) -> None:
     frame = frame_of(rows)
     mean = only(on_units(frame, cx.Mean("x", before="before")))
-    same(only(on_units(frame, cx.Ratio("x", "one", before=("before", "one")))), mean)
+    assert_same(only(on_units(frame, cx.Ratio("x", "one", before=("before", "one")))), mean)
     frame["user"] = np.arange(len(frame))
-    same(only(on_units(frame, cx.Mean("x", before="before"), unit="user")), mean)
+    assert_same(only(on_units(frame, cx.Mean("x", before="before"), unit="user")), mean)
 
 
 @given(ROWS, st.floats(0.01, 100), st.floats(-100, 100))
@@ -480,7 +480,7 @@ def test_units_of_measure_scale_answers_and_those_of_a_covariate_do_not(
     ]
     ours, theirs = (on_units(data, *metrics).table for data in (frame, other))
     for at in range(len(metrics)):
-        same(theirs.iloc[at], ours.iloc[at], rate)
+        assert_same(theirs.iloc[at], ours.iloc[at], rate)
 
 
 @given(ROWS)
@@ -541,7 +541,7 @@ def test_units_that_lack_any_column_of_a_metric_are_left_out_of_it_alone() -> No
     ours = on_units(frame, *metrics).table
     for at, column in enumerate(["before", "orders", "amount"]):
         theirs = on_units(frame.dropna(subset=[column]), metrics[at]).table
-        same(ours.iloc[at], theirs.iloc[0])
+        assert_same(ours.iloc[at], theirs.iloc[0])
 
 
 def test_a_capped_column_without_any_value_is_an_arm_without_units() -> None:
@@ -558,7 +558,7 @@ def test_constants_have_no_variance_and_a_denominator_of_nothing_is_told() -> No
         "no variance in either arm: no interval",
         "a ratio over nothing: its denominator is 0",
     ]
-    same(table.iloc[2], only(on_units(frame, cx.Mean("y"))))
+    assert_same(table.iloc[2], only(on_units(frame, cx.Mean("y"))))
 
 
 @pytest.mark.parametrize(

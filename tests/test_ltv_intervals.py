@@ -17,7 +17,7 @@ from scipy import stats
 
 import cxlib as cx
 from cxlib._bgnbd import MODELS, spend_line
-from cxlib.ltv import LtvFit, answers, futures, replicates
+from cxlib.ltv import LtvFit, futures, replicates
 from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.replicates import Replicates, quantiles
 
@@ -373,7 +373,7 @@ def test_a_sample_of_a_large_base_tells_its_chance(
 ) -> None:
     # half of the customers drawn and blown up: futures spread as those of all of them
     monkeypatch.setattr(futures, "MOST_DRAWS", 400)
-    refits = answers._refitted(fit)[:, 1:].sum(axis=2) / [1, fit.margin]
+    refits = fit._refitted_sums[:, 1:].sum(axis=2) / [1, fit.margin]
     whole = futures.realised(fit.ahead, fit.base, fit.replicates, refits, 1)
     monkeypatch.setattr(futures, "MOST_CUSTOMERS", 750)
     part = futures.realised(fit.ahead, fit.base, fit.replicates, refits, 1)

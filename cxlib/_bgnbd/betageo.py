@@ -13,7 +13,6 @@ Model, the same 25 (3), 225-226.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,40 +20,27 @@ import numpy.typing as npt
 from scipy.special import expit, hyp2f1
 
 from cxlib._bgnbd.newton import (
-    Fit,
     Fitter,
     Numbers,
     Objective,
-    best,
     beyond,
+    climber,
     in_logs,
-    in_units,
     summed,
 )
 
 BOX = {"r": (-10, 5), "alpha": (-12, 12), "a": (-10, 5), "b": (-10, 10)}
-_OTHER_STARTS = ((0.01, 50.0), (0.05, 0.05), (30.0, 120.0))
+_LEAVING = tuple(
+    {"a": a, "b": b} for a, b in ((0.5, 2.0), (0.01, 50.0), (0.05, 0.05), (30.0, 120.0))
+)
 
 
 def prepare(frequency: Numbers, recency: Numbers, age: Numbers, *, first: int) -> Fitter:
     """Return a fitter of BG/NBD (``first=0``) or MBG/NBD (``first=1``) to these histories."""
     unit = float(age.max())
     histories = _Histories(frequency.astype(int), recency / unit, age / unit, first)
-
-    def fit(n: Numbers, start: Mapping[str, float] | None = None) -> Fit:
-        repeats = float(n @ frequency)
-        rate = max(repeats, 1) / float(n @ age)
-        usual = {"r": 1.0, "alpha": 1 / (rate * unit), "a": 0.5, "b": 2.0}
-        starts: list[Mapping[str, float]] = [
-            usual,
-            *(usual | {"a": a, "b": b} for a, b in _OTHER_STARTS),
-        ]
-        if start:
-            starts = [{**start, "alpha": start["alpha"] / unit}]
-        found = best(histories.objective(n), starts, BOX, "MBG/NBD" if first else "BG/NBD")
-        return in_units(found, {"alpha": unit}, -repeats * math.log(unit))
-
-    return fit
+    title = "MBG/NBD" if first else "BG/NBD"
+    return climber(histories.objective, frequency, age, _LEAVING, BOX, title)
 
 
 def p_alive(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -132,6 +133,35 @@ def best(
     if not fit.is_clear:
         others = [maximise(objective, start, box, model) for start in starts[1:]]
         fit = max([fit, *others], key=lambda one: one.log_likelihood)
+    return fit
+
+
+def climber(
+    objective_of: Callable[[Numbers], Objective],
+    frequency: Numbers,
+    age: Numbers,
+    leaving: Sequence[Mapping[str, float]],
+    box: Mapping[str, tuple[float, float]],
+    model: str,
+) -> Fitter:
+    """Return a fitter of a model of buying and leaving to histories told in units of the oldest age.
+
+    ``leaving`` holds starts for the parameters of leaving, the usual one first; buying starts
+    from its mean rate. ``alpha`` and ``beta`` are times.
+    """
+    unit = float(age.max())
+    units = {name: unit for name in ("alpha", "beta") if name in box}
+
+    def fit(n: Numbers, start: Mapping[str, float] | None = None) -> Fit:
+        repeats = float(n @ frequency)
+        rate = max(repeats, 1) / float(n @ age)
+        buying = {"r": 1.0, "alpha": 1 / (rate * unit)}
+        starts = [{**buying, **one} for one in leaving]
+        if start:
+            starts = [{name: start[name] / units.get(name, 1.0) for name in box}]
+        found = best(objective_of(n), starts, box, model)
+        return in_units(found, units, -repeats * math.log(unit))
+
     return fit
 
 

@@ -16,7 +16,6 @@ depends on x and one time alone: it is computed once for each such pair, and sha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,21 +24,21 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from cxlib._bgnbd.newton import (
-    Fit,
     Fitter,
     Numbers,
     Objective,
-    best,
     beyond,
+    climber,
     in_logs,
-    in_units,
     summed,
 )
 from cxlib._bgnbd.tail import Tail, tail
 
 BOX = {"r": (-10, 5), "alpha": (-12, 12), "s": (-10, 5), "beta": (-12, 12)}
 _AT_ONCE = 300
-_OTHER_STARTS = ((0.01, 1.0), (0.02, 0.0001), (30.0, 60.0))
+_LEAVING = tuple(
+    {"s": s, "beta": beta} for s, beta in ((0.5, 1.0), (0.01, 1.0), (0.02, 0.0001), (30.0, 60.0))
+)
 
 Pairs = tuple[Numbers, Numbers]
 
@@ -47,23 +46,9 @@ Pairs = tuple[Numbers, Numbers]
 def prepare(frequency: Numbers, recency: Numbers, age: Numbers) -> Fitter:
     """Return a fitter of the Pareto/NBD model to these histories."""
     unit = float(age.max())
-    units = {"r": 1.0, "alpha": unit, "s": 1.0, "beta": unit}
     histories = _Histories(frequency.astype(int), recency / unit, age / unit)
 
-    def fit(n: Numbers, start: Mapping[str, float] | None = None) -> Fit:
-        repeats = float(n @ frequency)
-        rate = max(repeats, 1) / float(n @ age)
-        usual = {"r": 1.0, "alpha": 1 / (rate * unit), "s": 0.5, "beta": 1.0}
-        starts: list[Mapping[str, float]] = [
-            usual,
-            *(usual | {"s": s, "beta": beta} for s, beta in _OTHER_STARTS),
-        ]
-        if start:
-            starts = [{name: start[name] / units[name] for name in BOX}]
-        found = best(histories.objective(n), starts, BOX, "Pareto/NBD")
-        return in_units(found, units, -repeats * math.log(unit))
-
-    return fit
+    return climber(histories.objective, frequency, age, _LEAVING, BOX, "Pareto/NBD")
 
 
 def p_alive(

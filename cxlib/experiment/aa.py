@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, check_number
-from cxlib._intervals import Moments, rates_p_value, welch, wilson
+from cxlib._intervals import wilson
 from cxlib.experiment.caps import with_caps
 from cxlib.experiment.compare import counts_of
+from cxlib.experiment.effects import Pair, p_value
 from cxlib.experiment.estimate import estimate
 from cxlib.experiment.history import read_history
 from cxlib.experiment.metrics import Metric, check_metrics
@@ -222,20 +223,12 @@ def _lines(reduced: Reduced, metrics: Sequence[Metric], number: int) -> list[dic
                 "value": arm.mean,
                 "value_control": base.mean,
                 "difference": arm.mean - base.mean,
-                "p_value": _p_value(arm, base, counts_of(reduced, metric, place)),
+                "p_value": p_value(Pair(arm, base, counts_of(reduced, metric, place)))
+                if min(arm.n, base.n) > 1
+                else math.nan,
             }
         )
     return lines
-
-
-def _p_value(arm: Moments, base: Moments, are_counts: bool) -> float:
-    """Return the p value that `compare` gives, without its intervals, which take longer."""
-    if min(arm.n, base.n) < 2:
-        return math.nan
-    if are_counts:
-        counts = (round(arm.mean * arm.n), arm.n, round(base.mean * base.n), base.n)
-        return rates_p_value(*counts)
-    return welch(arm, base).p_value
 
 
 def _row(metric: Metric, splits: pd.DataFrame, alpha: float, n_metrics: int) -> dict[str, Any]:

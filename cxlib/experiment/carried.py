@@ -28,6 +28,12 @@ def units_of_table(
     Its rows are units or, with ``unit``, finer: then every mean becomes a ratio, the unit's sum
     over the number of its rows.
     """
+    for metric in metrics:
+        if metric.within is not None:
+            raise ParameterError(
+                f"metric {metric.label!r}: within= needs exposures, orders or events with their times; "
+                "on one row per unit the column holds what counts already"
+            )
     check_columns("units", table.columns, [variant] if unit is None else [variant, unit])
     if unit is not None:
         return _folded(table, variant, metrics, unit, by, stratify)

@@ -129,7 +129,7 @@ def _looking_early(
     reduced: Reduced, metrics: Sequence[Metric], rule: Rule, as_of: dt.date | None
 ) -> list[Check]:
     """Fail a single look that comes before its planned end."""
-    if rule.planned_units is None and rule.planned_end is None:
+    if not rule.is_planned:
         return []
     n_units = n_finished(reduced, metrics)
     early = rule.is_early(n_units, as_of)

@@ -13,10 +13,20 @@ from cxlib._checks import ParameterError, check_duration
 from cxlib.experiment.metrics import Metric, window
 from cxlib.experiment.quantities import Quantity
 from cxlib.experiment.units import Layout, Units, attributes
-from cxlib.tables import Contract
+from cxlib.sources import Source, load
+from cxlib.tables import EVENTS, ORDERS, Contract, midnight_after
 
 Log = tuple[ir.Table, Contract]
 """A table of dated rows, and the contract that names its columns."""
+
+
+def logs_of(orders: Source | None, events: Source | None) -> dict[str, Log]:
+    """Return the logs that were given, checked, by their name."""
+    return {
+        contract.name: (load(data, contract), contract)
+        for data, contract in ((orders, ORDERS), (events, EVENTS))
+        if data is not None
+    }
 
 
 class _Part(NamedTuple):
@@ -43,7 +53,7 @@ def units_of_exposures(
     A metric is null where its window is not over by the end of ``as_of``, else what the user
     did from first exposure on; users who did nothing have 0.
     """
-    end = ibis.literal(dt.datetime.combine(as_of + dt.timedelta(days=1), dt.time()))
+    end = midnight_after(as_of)
     parts = {place: _parts(place, metric, logs) for place, metric in enumerate(metrics)}
     users = _users(exposures, end, attributes("exposures", exposures, by, stratify))
     units = users.mutate(earlier=ibis.literal(0, "int64"))

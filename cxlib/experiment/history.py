@@ -19,11 +19,11 @@ from cxlib._checks import (
     listed,
 )
 from cxlib.experiment.carried import units_of_table
-from cxlib.experiment.exposed import units_of_exposures
+from cxlib.experiment.exposed import logs_of, units_of_exposures
 from cxlib.experiment.metrics import Metric
 from cxlib.experiment.units import Units
 from cxlib.sources import Source, as_table, load
-from cxlib.tables import EVENTS, EXPOSURES, ORDERS, Contract
+from cxlib.tables import EVENTS, EXPOSURES, ORDERS, Contract, midnight_after
 
 EVERYONE = "history"
 """The one variant that everybody in history has seen."""
@@ -77,12 +77,7 @@ def read_history(
             f"{name}={given_by!r} is for a table that carries its metrics; units of {contract.name} are "
             f"its {contract.who!r}"
         )
-    logs = {
-        log.name: (load(given, log), log)
-        for given, log in ((orders, ORDERS), (events, EVENTS))
-        if given is not None
-    }
-    return _of_rows(data, contract, logs, metrics, start, as_of, stratify)
+    return _of_rows(data, contract, logs_of(orders, events), metrics, start, as_of, stratify)
 
 
 def _contract(table: ir.Table) -> Contract | None:
@@ -101,11 +96,6 @@ def _of_table(
     for metric in metrics:
         for quantity in metric.quantities:
             quantity.unit_value(table, metric.label)  # missing columns are told before ours join
-        if metric.within is not None:
-            raise ParameterError(
-                f"metric {metric.label!r}: within= needs orders, events or exposures with their times; "
-                "on one row per unit the column holds what counts already"
-            )
     if unit is not None and split_by is not None:
         raise ParameterError("unit= is what is split already; leave split_by= away")
     by = () if stratify is None else (stratify,)
@@ -144,7 +134,8 @@ def _of_rows(
             "earlier start, or a shorter before= of the metrics"
         )
     when = rows[contract.when]
-    seen = rows.filter(when >= _midnight(first), when < _midnight(last + dt.timedelta(days=1)))
+    eve = first - dt.timedelta(days=1)
+    seen = rows.filter(when >= midnight_after(eve), when < midnight_after(last))
     by = () if stratify is None else (stratify,)
     check_columns(contract.name, seen.columns, by)
     exposures = seen.select(
@@ -191,7 +182,3 @@ def _befores(metrics: Sequence[Metric]) -> list[Any]:
 def _earliest(rows: ir.Table, contract: Contract) -> dt.datetime:
     found = rows.aggregate(first=rows[contract.when].min()).to_pyarrow().to_pylist()[0]["first"]
     return dt.datetime.combine(found.date(), found.time())
-
-
-def _midnight(day: dt.date) -> ir.Value:
-    return ibis.literal(dt.datetime.combine(day, dt.time()))

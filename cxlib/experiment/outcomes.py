@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import ibis.expr.types as ir
-import numpy as np
 
 from cxlib._checks import listed, suggest
+from cxlib._intervals import heterogeneity
 from cxlib.experiment.exposed import Log
 from cxlib.experiment.metrics import Metric
 from cxlib.experiment.samples import Reduced
@@ -30,8 +30,6 @@ class Check(NamedTuple):
 
 def earlier(reduced: Reduced, planned: Mapping[str, float]) -> list[Check]:
     """Compare how many units had orders or events before exposure: no variant can have made them."""
-    from scipy.stats import chi2_contingency
-
     counts = {name: (reduced.earlier.get(name, 0), reduced.units.get(name, 0)) for name in planned}
     before, seen = (sum(numbers) for numbers in zip(*counts.values(), strict=True))
     if not reduced.earlier or not seen:
@@ -41,35 +39,38 @@ def earlier(reduced: Reduced, planned: Mapping[str, float]) -> list[Check]:
     )
     p_value = 1.0
     if 0 < before < seen and all(n for _, n in counts.values()):
-        table = [[own, n - own] for own, n in counts.values()]
-        p_value = float(chi2_contingency(table, correction=False).pvalue)
-        shares = ", ".join(f"{name} {own / n:.1%}" for name, (own, n) in counts.items())
+        p_value, shares = _against_chance(counts)
         detail += f": {shares} (p = {p_value:.2g})"
     return [Check("outcomes before exposure", p_value >= CHANCE, p_value, detail)]
+
+
+def _against_chance(counts: Mapping[str, tuple[float, float]]) -> tuple[float, str]:
+    """Return Pearson's p value that all arms have one share, and each arm's share, in words.
+
+    ``counts`` holds so many, of how many, by variant: neither none nor all of them everywhere.
+    """
+    from scipy.stats import chi2_contingency
+
+    table = [[own, n - own] for own, n in counts.values()]
+    words = ", ".join(f"{name} {own / n:.1%}" for name, (own, n) in counts.items())
+    return float(chi2_contingency(table, correction=False).pvalue), words
 
 
 def alike_before(
     reduced: Reduced, metrics: Sequence[Metric], planned: Mapping[str, float]
 ) -> list[Check]:
-    """Compare the arms' covariates: before exposure nothing can have made a difference.
-
-    A weighted sum of squared distances from the common mean, chi-square with as many degrees of
-    freedom as there are treatments.
-    """
-    from scipy.stats import chi2
-
+    """Compare the arms' covariates: before exposure nothing can have made a difference."""
     checks = []
     for place, metric in enumerate(metrics):
         after, before = reduced.layouts[place]
         arms = [reduced.sample(place, variant) for variant in planned]
         if not before or min(arm.n for arm in arms) < 2:
             continue
-        means = np.array([arm.mean[after] for arm in arms])
-        squared = np.array([arm.covariance[after, after] / arm.n for arm in arms])
-        if not (squared > 0).all():
+        means = [float(arm.mean[after]) for arm in arms]
+        squared = [float(arm.covariance[after, after]) / arm.n for arm in arms]
+        if not min(squared) > 0:
             continue
-        away = means - np.average(means, weights=1 / squared)
-        p_value = float(chi2.sf(np.sum(away**2 / squared), len(arms) - 1))
+        p_value = heterogeneity(means, squared)
         shown = ", ".join(f"{name} {mean:.4g}" for name, mean in zip(planned, means, strict=True))
         detail = f"{metric.label} before exposure: {shown} (p = {p_value:.2g})"
         checks.append(Check("alike before", p_value >= CHANCE, p_value, detail))
@@ -105,20 +106,15 @@ def values_in_all_arms(
     reduced: Reduced, metrics: Sequence[Metric], planned: Mapping[str, float]
 ) -> list[Check]:
     """Compare the shares of units without a value: a metric may not lack more of them in one arm."""
-    from scipy.stats import chi2_contingency
-
     checks = []
     for place, metric in enumerate(metrics):
-        arms = [(reduced.sample(place, name).n, reduced.units.get(name, 0)) for name in planned]
-        table = [[n, units - n] for n, units in arms]
-        if not all(units for _, units in arms) or not all(map(sum, zip(*table, strict=True))):
+        units = {name: reduced.units.get(name, 0) for name in planned}
+        lacking = {name: (n - reduced.sample(place, name).n, n) for name, n in units.items()}
+        some = 0 < sum(own for own, _ in lacking.values()) < sum(units.values())
+        if not some or not all(units.values()):
             continue
-        p_value = float(chi2_contingency(table, correction=False).pvalue)
+        p_value, shares = _against_chance(lacking)
         if p_value < CHANCE:
-            shares = ", ".join(
-                f"{name} {1 - n / units:.1%}"
-                for name, (n, units) in zip(planned, arms, strict=True)
-            )
             detail = f"{metric.label} has no value for {shares} of the units (p = {p_value:.2g})"
             checks.append(Check("values in all arms", False, p_value, detail))
     return checks

@@ -12,7 +12,7 @@ from ibis.common.exceptions import IbisError
 from cxlib._checks import DataError, ParameterError
 from cxlib.experiment.caps import with_caps
 from cxlib.experiment.carried import units_of_table
-from cxlib.experiment.exposed import Log, units_of_exposures
+from cxlib.experiment.exposed import Log, logs_of, units_of_exposures
 from cxlib.experiment.metrics import Metric, Quantile
 from cxlib.experiment.orders import order_statistics
 from cxlib.experiment.rule import Rule
@@ -20,7 +20,7 @@ from cxlib.experiment.samples import Reduced
 from cxlib.experiment.sums import reduce_units
 from cxlib.experiment.units import Units
 from cxlib.sources import Source, as_table, load
-from cxlib.tables import EVENTS, EXPOSURES, ORDERS
+from cxlib.tables import EXPOSURES
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +89,7 @@ def of_exposures(
     _check_primary(metrics)
     if as_of is None:
         raise ParameterError("as_of is missing; give the last observed day, such as '2024-12-31'")
-    given = {"orders": (orders, ORDERS), "events": (events, EVENTS)}
-    logs = {
-        name: (load(data, contract), contract)
-        for name, (data, contract) in given.items()
-        if data is not None
-    }
+    logs = logs_of(orders, events)
     for metric in metrics:
         for quantity in metric.quantities:
             quantity.source(metric.label, logs)
@@ -112,12 +107,6 @@ def of_units(
 ) -> Question:
     """Return the question to a table whose rows carry variant and metrics."""
     _check_primary(metrics)
-    for metric in metrics:
-        if metric.within is not None:
-            raise ParameterError(
-                f"metric {metric.label!r}: within= needs exposures, orders or events with their times; "
-                "on one row per unit the column holds what counts already"
-            )
     return Question(as_table(units), None, metrics, control, rule, as_of, variant, unit)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
+from cxlib._intervals import heterogeneity
 from cxlib.experiment.adjust import adjusted
 from cxlib.experiment.compare import compare
 from cxlib.experiment.estimate import NOTHING, estimate
@@ -65,22 +65,11 @@ def by_segment(
 def interaction(
     reduced: Reduced, metric: Metric, place: int, control: str, variant: str, column: str
 ) -> float:
-    """Return the p value that the difference is the same in all segments; null below two.
-
-    Cochran, W. G. (1954), Biometrics 10, 101-129: squared distances of the segments' differences
-    from their weighted mean, weights one over squared errors, are chi-square with one degree of
-    freedom less than there are segments.
-    """
-    from scipy.stats import chi2
-
+    """Return the p value that the difference is the same in all segments; null below two."""
     found = []
     for segment in reduced.segments(column):
         arms = estimate(reduced, metric, place, segment).arms
         one, base = arms.get(variant, NOTHING), arms.get(control, NOTHING)
         if min(one.n, base.n) > 1 and (squared := one.squared_error + base.squared_error) > 0:
-            found.append((one.mean - base.mean, 1 / squared))
-    if len(found) < 2:
-        return float("nan")
-    difference, weight = np.array(found).T
-    away = difference - np.average(difference, weights=weight)
-    return float(chi2.sf(weight @ away**2, len(found) - 1))
+            found.append((one.mean - base.mean, squared))
+    return heterogeneity(*zip(*found, strict=True)) if len(found) > 1 else float("nan")

@@ -13,7 +13,7 @@ from cxlib._checks import DataError, check_columns, listed
 from cxlib.funnel.rule import Rule
 from cxlib.funnel.steps import matches
 from cxlib.sources import Source, is_cleaned, load, reading
-from cxlib.tables import EVENTS, midnight_after, observed
+from cxlib.tables import EVENTS, is_empty, midnight_after, observed
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,9 @@ def seen_events(events: Source, rule: Rule) -> tuple[ir.Table, Account]:
 
 def _is_empty(table: ir.Table, rule: Rule) -> ir.BooleanColumn:
     """Say which rows lack a user, an event or a time, or the value to be held."""
-    texts = [table["user_id"], table["event"]]
-    texts += [] if rule.hold is None else [table[rule.hold].cast("string")]
-    lacks = [(text.isnull() | (text == "")) for text in texts]
-    return ibis.or_(*lacks, table["occurred_at"].isnull())
+    needed = [table[name] for name in EVENTS.required]
+    needed += [] if rule.hold is None else [table[rule.hold].cast("string")]
+    return ibis.or_(*map(is_empty, needed))
 
 
 def _names(rule: Rule) -> list[str]:

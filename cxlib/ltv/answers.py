@@ -80,9 +80,8 @@ def _by_history(fit: LtvFit, intervals: bool) -> pd.DataFrame:
     expected spend. What the engine multiplies are columns: a literal would make it calculate in
     decimals, slower and with fewer digits.
     """
-    ahead = fit.ahead
-    alive = ahead.p_alive(fit._values)
-    orders, discounted = alive * ahead.if_alive(fit._values)
+    ahead, (alive, if_alive) = fit.ahead, fit._foretold
+    orders, discounted = alive * if_alive
     table = pd.DataFrame(dict(zip(HISTORY, ahead.histories.astype("int64"), strict=True)))
     points = {"p_alive": alive, "expected_orders": orders, "value_orders": discounted}
     table = table.assign(**points)
@@ -124,17 +123,14 @@ def _log(values: Numbers) -> Numbers:
     return logs
 
 
-def _points(fit: LtvFit) -> Numbers:
-    """Return alive, orders and ltv expected of each segment."""
-    ahead = fit.ahead
-    found = sums(
-        ahead, fit.base, ahead.p_alive(fit._values), ahead.if_alive(fit._values), fit._spend
-    )
+def segment_sums(fit: LtvFit) -> Numbers:
+    """Return `LtvFit._sums`."""
+    found = sums(fit.ahead, fit.base, *fit._foretold, fit._spend)
     return found * np.array([[1], [1], [fit.margin]])
 
 
-def _refitted(fit: LtvFit) -> Numbers:
-    """Return `_points` of each refit: refits, measures, segments."""
+def refitted_segment_sums(fit: LtvFit) -> Numbers:
+    """Return `LtvFit._refitted_sums`."""
     found = sums_over(fit.ahead, fit.base, fit.replicates)
     return found * np.array([[1], [1], [fit.margin]])
 
@@ -142,11 +138,11 @@ def _refitted(fit: LtvFit) -> Numbers:
 def total(fit: LtvFit, intervals: bool) -> pd.DataFrame:
     """Return `LtvFit.total`."""
     names = ("expected_alive", "expected_orders", "ltv")
-    point = _points(fit).sum(axis=1)
+    point = fit._sums.sum(axis=1)
     row: dict[str, float] = {"n_customers": fit.n_customers}
     if not intervals:
         return pd.DataFrame([row | dict(zip(names, point.tolist(), strict=True))])
-    refits = _refitted(fit).sum(axis=2)
+    refits = fit._refitted_sums.sum(axis=2)
     for name, value, low, high in zip(names, point, *around(point, refits), strict=True):
         row |= {name: value, f"{name}_low": low, f"{name}_high": high}
     worth = np.array([1.0, fit.margin])
@@ -160,7 +156,7 @@ def total(fit: LtvFit, intervals: bool) -> pd.DataFrame:
 def segments(fit: LtvFit, intervals: bool) -> pd.DataFrame:
     """Return `LtvFit.segments`."""
     base = fit.base
-    alive, orders, ltv = _points(fit)
+    alive, orders, ltv = fit._sums
     n = np.bincount(base.cells["segment"], base.cells["n"])
     table = pd.DataFrame(
         {
@@ -173,7 +169,7 @@ def segments(fit: LtvFit, intervals: bool) -> pd.DataFrame:
         }
     )
     if intervals:
-        low, high = around(ltv, _refitted(fit)[:, 2])
+        low, high = around(ltv, fit._refitted_sums[:, 2])
         table = table.assign(
             ltv_low=low,
             ltv_high=high,

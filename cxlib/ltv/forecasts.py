@@ -16,9 +16,17 @@ import pandas as pd
 from cxlib._bgnbd import MODELS
 from cxlib._checks import ParameterError
 from cxlib.ltv.ahead import Ahead
-from cxlib.ltv.answers import customers, deciles, grid, new_customer, total
+from cxlib.ltv.answers import (
+    customers,
+    deciles,
+    grid,
+    new_customer,
+    refitted_segment_sums,
+    segment_sums,
+    total,
+)
 from cxlib.ltv.assumptions import assumptions
-from cxlib.ltv.base import Base
+from cxlib.ltv.base import Base, Numbers
 from cxlib.ltv.replicates import Replicates, resampled
 from cxlib.ltv.spread import segments
 
@@ -250,6 +258,21 @@ class LtvFit:
     def ahead(self) -> Ahead:
         """Orders to come of the base's histories."""
         return Ahead(MODELS[self.model], self.base.histories, self.horizon_days, self.discount_rate)
+
+    @cached_property
+    def _foretold(self) -> tuple[Numbers, Numbers]:
+        """P(alive), and orders if alive (plain and discounted), of the base's histories."""
+        return self.ahead.p_alive(self._values), self.ahead.if_alive(self._values)
+
+    @cached_property
+    def _sums(self) -> Numbers:
+        """Alive, orders and ltv expected of each segment."""
+        return segment_sums(self)
+
+    @cached_property
+    def _refitted_sums(self) -> Numbers:
+        """`_sums` of each refit: refits, measures, segments."""
+        return refitted_segment_sums(self)
 
     def _answer(
         self, name: str, compute: Callable[..., pd.DataFrame], *options: bool

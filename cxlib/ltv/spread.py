@@ -27,8 +27,8 @@ def segments(fit: LtvFit, intervals: bool) -> pd.DataFrame:
 
 def spread(fit: LtvFit) -> pd.DataFrame:
     """Return quantiles of the ltv of a segment's customers, one row per segment."""
-    base, ahead = fit.base, fit.ahead
-    discounted = (ahead.p_alive(fit._values) * ahead.if_alive(fit._values))[1]
+    base, (alive, if_alive) = fit.base, fit._foretold
+    discounted = alive * if_alive[1]
     level, slope = spend_line(fit._spend, base.frequency)
     ltv = fit.margin * discounted[base.history] * (level + slope * base.spend)
     names = base.rows["segment"].to_numpy()

@@ -10,13 +10,13 @@ from matplotlib.ticker import PercentFormatter
 
 from cxlib._checks import check_columns
 from cxlib.plot._style import (
-    ACCENT,
     DASHES,
     MOST_BANDS,
     axes,
     compact,
     finish,
     group_column,
+    groups_of,
     legend_of_groups,
     percent,
     styled,
@@ -54,17 +54,16 @@ def time_to_second_order(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     check_columns("time_to_second_order", list(table.columns), columns)
     ax = axes(ax, 8, 4.2)
     by = group_column(table, {"days"})
-    groups = list(table.groupby(by, sort=True)) if by else [("all customers", table)]
+    groups = groups_of(table, by)
     bands = len(groups) <= MOST_BANDS
-    for place, (name, part) in enumerate(groups):
-        colour = sns.color_palette("colorblind")[place % 10] if by else ACCENT
+    for place, (name, part, colour) in enumerate(groups):
         days, rate, low, high = (
             [0.0, *part[column].astype(float)]
             for column in ("days", "repeat_rate", "ci_low", "ci_high")
         )
         if bands:
             ax.fill_between(days, low, high, step="post", color=colour, alpha=0.18, lw=0)
-        ax.step(days, rate, where="post", color=colour, ls=DASHES[place % 4], label=str(name))
+        ax.step(days, rate, where="post", color=colour, ls=DASHES[place % 4], label=name)
     if by:
         legend_of_groups(ax, by, len(groups))
     last = int(table["days"].max()) if len(table) else 1
@@ -119,7 +118,7 @@ def _wait_reading(groups: list) -> str:
     if len(groups) == 1:
         words = line(groups[0][1])
         return f"{words[0].upper()}{words[1:]}."
-    return f"{'; '.join(f'{name}: {line(part)}' for name, part in groups[:4])}."
+    return f"{'; '.join(f'{name}: {line(part)}' for name, part, _ in groups[:4])}."
 
 
 @styled

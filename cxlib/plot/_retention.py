@@ -10,13 +10,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from cxlib._checks import ParameterError, check_columns
 from cxlib.plot._style import (
-    ACCENT,
     DASHES,
     MARKERS,
     MOST_BANDS,
     axes,
     finish,
     group_column,
+    groups_of,
     legend_of_groups,
     percent,
     styled,
@@ -173,10 +173,9 @@ def retention_curve(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = axes(ax, 8, 4)
     by = group_column(table, {"age"})
     later = table[(table["age"] > 0) & table["retention_rate"].notna()]
-    groups = list(later.groupby(by, sort=True)) if by else [("all customers", later)]
+    groups = groups_of(later, by)
     bands = len(groups) <= MOST_BANDS
-    for place, (name, part) in enumerate(groups):
-        colour = sns.color_palette("colorblind")[place % 10] if by else ACCENT
+    for place, (name, part, colour) in enumerate(groups):
         ages, low, high = (part[column].astype(float) for column in ("age", "ci_low", "ci_high"))
         if bands:
             ax.fill_between(ages, low, high, color=colour, alpha=0.18, lw=0)
@@ -186,7 +185,7 @@ def retention_curve(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             color=colour,
             marker=MARKERS[place % 8],
             ls=DASHES[place % 4],
-            label=str(name),
+            label=name,
         )
     if by:
         legend_of_groups(ax, by, len(groups))

@@ -110,6 +110,15 @@ def group_column(table: pd.DataFrame, known: set[str]) -> str | None:
     return None if first in known else first
 
 
+def groups_of(table: pd.DataFrame, by: str | None) -> list[tuple[str, pd.DataFrame, Any]]:
+    """Return name, rows and colour of each group; without groups, all customers as one."""
+    if by is None:
+        return [("all customers", table, ACCENT)]
+    colours = sns.color_palette("colorblind")
+    parts = enumerate(table.groupby(by, sort=True))
+    return [(str(name), part, colours[place % 10]) for place, (name, part) in parts]
+
+
 def legend_of_groups(ax: Axes, by: str, n_groups: int) -> None:
     """Name the groups: in the picture where they are few, else beside it."""
     if n_groups <= MOST_BANDS:
