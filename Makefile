@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	>/dev/null 2>&1 && echo $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
+DEV := .venv/.dev
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PLAN ?= reports/plans/sample.yml
 # two workers, more where there are more cores
 WORKERS ?= auto
@@ -18,33 +20,39 @@ $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 with venv was found; name one with PYTHON=…" >&2; exit 1; }
 	@echo "setting up .venv with $(PYTHON) (about a minute, once)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@$(PIP) --require-hashes --no-deps -r requirements.lock
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+$(DEV): $(READY) requirements-dev.lock
+	@echo "adding what tests need (about two minutes, once)"
+	@$(PIP) --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
 report: $(READY)  ## run the sample plan (or PLAN=…) and print the path of its index.html
 	@$(BIN)/cx run $(PLAN)
 
-test: $(READY)  ## run every test, the notebooks included
+test: $(DEV)  ## run every test, the notebooks included
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-cell-timeout=120 tests cxlib notebooks
 
 lab: $(READY)  ## open JupyterLab on the notebooks (loopback only, with its token)
 	@$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
-lint: $(READY)  ## ruff and mypy
+lint: $(DEV)  ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY)  ## measure speed, ratios in one run
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'
+bench: $(DEV)  ## measure speed, ratios in one run
+	@$(PIP) -e '.[bench]'
 	@$(BIN)/python tests/bench
 
 sample: $(READY)  ## make data/sample again from its seed
 	@$(BIN)/python -m cxlib.simulate data/sample
 
 lock:  ## resolve the lock file anew (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:  ## remove what was made: .venv, runs, caches
 	@rm -rf .venv reports/runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
