@@ -17,8 +17,8 @@ FLOORS = [
     {"_checks", "show"},
     {"tables"},
     {"sources", "clean"},
-    {"_intervals", "_bgnbd"},
-    {"retention", "funnel", "segments", "experiment", "ltv"},
+    {"_intervals", "_events", "_bgnbd"},
+    {"retention", "funnel", "journeys", "segments", "experiment", "ltv"},
     {"report"},
     {"cli"},
 ]
@@ -32,6 +32,7 @@ BESIDE = {
         "tables",
         "retention",
         "funnel",
+        "journeys",
         "segments",
         "experiment",
         "ltv",
