@@ -20,7 +20,7 @@ from report_project import write_notebook, write_plan
 import cxlib as cx
 from cxlib.clean.losses import LOSSES_MIME
 from cxlib.headline import HEADLINE_MIME
-from cxlib.report import page, publish, runner
+from cxlib.report import history, page, publish, runner
 from cxlib.report.check import prepare
 from cxlib.report.jobs import Job
 from cxlib.report.markup import safe
@@ -448,6 +448,16 @@ def test_a_former_good_page_of_the_same_day_outlives_a_failure(
     folder, record = published(project)
     assert record["02_two"]["page_from"] is None
     assert not soup_of(folder / "02_two.html").select(".former")
+
+
+def test_the_record_says_what_headlines_were_the_day_before(project: Path) -> None:
+    published(project, as_of="2024-12-30")
+    published(project, as_of="2024-12-30")
+    folder, record = published(project)
+    (kept,) = record["01_one"]["history"]
+    assert (kept["name"], kept["change"], kept["n_runs"]) == ("kept", 0.0, 1)
+    assert [point["as_of"] for point in kept["points"]] == ["2024-12-30", "2024-12-31"]
+    assert len((folder.parent / history.REPLACED).read_text().splitlines()) == 1
 
 
 def test_running_one_report_keeps_the_others_as_they_stand(project: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cxlib._checks import CxError, DataError
-from cxlib.report import page, runner
+from cxlib.report import history, page, runner
 from cxlib.report.inputs import fingerprint
 from cxlib.report.jobs import ReadyPlan
 
@@ -77,7 +77,9 @@ def publish(
     target = output.resolve() / plan.name / plan.as_of.isoformat()
     with _staging(target) as staging:
         run = _opening(plan)
-        tasks = {task.job.name: task for task in _tasks(plan, staging, run)}
+        tasks = {
+            task.job.name: task for task in _tasks(plan, staging, run, history.runs(target.parent))
+        }
         results = {}
         for result in runner.run(list(tasks.values()), workers):
             results[result.name] = result
@@ -94,6 +96,7 @@ def publish(
         run |= {"finished": _now(), "status": "failed" if failed else "succeeded"}
         run["reports"] = [entry for entry in entries if entry]
         _write(run, staging)
+        history.keep(target)
         swap(staging, target)
     return target / "index.html", run
 
@@ -114,7 +117,9 @@ def _now() -> str:
     return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _tasks(plan: ReadyPlan, staging: Path, run: Record) -> list[runner.Task]:
+def _tasks(
+    plan: ReadyPlan, staging: Path, run: Record, before: Sequence[Record]
+) -> list[runner.Task]:
     with contextlib.chdir(plan.root):
         sources = {source for job in plan.jobs for source in job.sources.values()}
         known = {source: fingerprint(source) for source in sorted(sources)}
@@ -125,6 +130,7 @@ def _tasks(plan: ReadyPlan, staging: Path, run: Record) -> list[runner.Task]:
             staging,
             run,
             [{"parameter": name, **known[source]} for name, source in job.sources.items()],
+            history.past(before, job.name, job.parameters, run["as_of"]),
         )
         for job in plan.jobs
     ]
@@ -206,6 +212,7 @@ def _entry(task: runner.Task, result: runner.Result, run: Record, former: Former
         "inputs": list(task.inputs),
         "losses": result.losses,
         "headlines": result.headlines,
+        "history": result.history,
     }
 
 

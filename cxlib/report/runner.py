@@ -20,7 +20,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from traitlets import default
 
 from cxlib.headline import HEADLINE_MIME
-from cxlib.report import page
+from cxlib.report import history, page
 from cxlib.report.jobs import Job
 
 LOSSES_MIME = "application/vnd.cx.losses+json"
@@ -50,6 +50,8 @@ class Task:
         What the page says of the whole run: ``title``, ``as_of``, ``started``, ``versions``.
     inputs : list of dict
         The job's sources with their fingerprints.
+    past : dict
+        What its headlines were on the days before: `cxlib.report.history.past`.
     """
 
     job: Job
@@ -57,6 +59,7 @@ class Task:
     folder: Path
     run: Mapping[str, Any]
     inputs: Sequence[Mapping[str, Any]] = ()
+    past: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Result:
     """How a report ended.
 
     ``error`` has ``name``, ``message``, ``cell`` (the number in brackets that JupyterLab
-    shows beside the cell; None where no cell failed) and ``last_lines``.
+    shows beside the cell; None where no cell failed) and ``last_lines``. ``history`` is what
+    `cxlib.report.history.placed` says of the headlines.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Result:
     error: dict[str, Any] | None = None
     headlines: list[dict[str, Any]] = field(default_factory=list)
     losses: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class CutShortError(RuntimeError):
@@ -132,13 +137,15 @@ def execute(task: Task) -> Result:
     try:
         notebook = _run_notebook(task, executed)
         running = False
+        headlines = displayed(notebook, HEADLINE_MIME)
         result = Result(
             job.name,
             page.title_of(notebook, job.name),
             "succeeded",
             round(time.monotonic() - started, 3),
-            headlines=displayed(notebook, HEADLINE_MIME),
+            headlines=headlines,
             losses=displayed(notebook, LOSSES_MIME),
+            history=history.placed(headlines, task.past, task.run["as_of"], task.run["started"]),
         )
         text = page.render(notebook, result=result, task=task)
         (task.folder / f"{job.name}.html").write_text(text, encoding="utf-8")
