@@ -28,6 +28,14 @@ _HOMES = {
         "time_to_second_order",
     ),
     "funnel": ("funnel", "cart_abandonment", "Step", "Exclude"),
+    "journeys": (
+        "transitions",
+        "step_matrix",
+        "flow",
+        "top_paths",
+        "touches",
+        "touch_credit",
+    ),
     "segments": ("rfm", "segment_sizes", "rfm_movement"),
     "experiment": (
         "experiment",
