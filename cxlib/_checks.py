@@ -11,8 +11,8 @@ import difflib
 import math
 import numbers
 import re
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 T = TypeVar("T")
@@ -141,6 +141,45 @@ def check_duration(name: str, value: str | dt.timedelta) -> dt.timedelta:
     if length <= dt.timedelta(0):
         raise ParameterError(f"{name}={value!r} must be longer than zero")
     return length
+
+
+_FAULTS = {
+    "missing": "is missing",
+    "extra_forbidden": "is unknown",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "list_type": "must be a list",
+    "dict_type": "must be a table of names and values",
+    "model_type": "must be a table of names and values",
+    "model_attributes_type": "must be a table of names and values",
+    "too_short": "must not be empty",
+}
+
+
+def fault_in_words(mistake: Mapping[str, Any], known: Sequence[str] = ()) -> str:
+    """Return what pydantic found as ``place: what is wrong``, with the names that are ``known``."""
+    inner = ("str", "list[str]", "function-before", "literal", "int", "float")
+    parts = [
+        str(part + 1) if isinstance(part, int) else part
+        for part in mistake["loc"]
+        if not str(part).startswith(inner)
+    ]
+    kind, message = mistake["type"], str(mistake["msg"]).removeprefix("Value error, ")
+    place = ".".join(parts)
+    if kind == "extra_forbidden":
+        return f"{place}: unknown; known are {listed(known, 30)}.{suggest(parts[-1], known)}"
+    if kind == "literal_error":
+        fault = f"must be one of {mistake['ctx']['expected']}"
+    else:
+        fault = _FAULTS.get(kind, message[:1].lower() + message[1:])
+    return f"{place}: {fault}" if place else fault
 
 
 def check_timezone(name: str, value: str) -> str:

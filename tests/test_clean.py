@@ -241,7 +241,7 @@ def test_times_from_parquet_in_nanoseconds(tmp_path: Path) -> None:
          "currency='GBP' is not one of USD, EUR."),
         ({}, {"currency": "GBP"},
          "orders: no column 'currency'; it has order_id, customer_id, ordered_at, amount. "
-         "Rename with columns={'currency': 'your name'} in cx.read."),
+         "Give columns={'currency': 'your name'} in cx.read."),
     ],
 )  # fmt: skip
 def test_unreadable_exports(

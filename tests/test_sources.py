@@ -95,13 +95,18 @@ def test_the_home_sign_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ("name", "text", "error", "said"),
     [
         ("x.csv", None, DataError, r"source '.*x\.csv': no such file \(looked from \w+.*/\)"),
-        ("x*.csv", None, DataError, "cannot be read: IO Error: No files found that match"),
+        ("x*.csv", None, DataError, r"no file fits this pattern \(looked from"),
         ("x.xlsx", "", ParameterError, r"unknown kind of file; known are \.csv"),
         ("x.csv.bak", "", ParameterError, "unknown kind of file"),
-        ("x.parquet", "hello", DataError, "cannot be read: .*too small to be a Parquet file"),
-        ("x.csv", "", DataError, "it is empty, or its lines hold other numbers of fields"),
-        ("x.csv", "a,b\n1,2\n3\n4,5,6\n", DataError, "other numbers of fields .*'a,b'"),
-        ("x.csv", 'a,b\n1,"2\n3,4\n', DataError, "other numbers of fields"),
+        (
+            "x.parquet",
+            "hello",
+            DataError,
+            "cannot be read: it is no Parquet file, or it is cut short",
+        ),
+        ("x.csv", "", DataError, "it is empty"),
+        ("x.csv", "a,b\n1,2\n3\n4,5,6\n", DataError, "line 3 holds 1 field, its header 2; mend"),
+        ("x.csv", 'a,b\n1,"2\n3,4\n', DataError, "line 2 opens a quote that is not closed"),
     ],
 )
 def test_bad_files_are_one_clear_error(
@@ -129,12 +134,17 @@ def test_other_addresses_are_refused() -> None:
 
 def test_what_the_engine_finds_only_while_reading_is_one_clear_error(tmp_path: Path) -> None:
     late = written(tmp_path / "late.csv", "a,b\n" + "1,2\n" * 50_000 + "4,5,6\n")
-    with pytest.raises(DataError, match="CSV Error on Line: 50002; Expected Number of Columns: 2"):
+    with pytest.raises(DataError, match="line 50,002 holds 3 fields, its header 2"):
         cx.clean_events(
             read(late, columns={"user_id": "a", "event": "b", "occurred_at": "b"}), timezone="UTC"
         )
     cyrillic = written(tmp_path / "old.csv", "a,b\n" + "1,2\n" * 50_000 + "Привет,2\n", "cp1251")
-    with pytest.raises(DataError, match="old.csv.*not utf-8 encoded") as error, reading("old.csv"):
+    with (
+        pytest.raises(
+            DataError, match="old.csv.*line 50,002 is not UTF-8 .byte 200,005.*encoding="
+        ) as error,
+        reading("old.csv"),
+    ):
         read(cyrillic).table.execute()
     assert "Original Line" not in str(error.value)
 
@@ -192,7 +202,7 @@ def test_bad_duckdb_addresses(
 
 def test_a_file_that_is_no_duckdb_file(tmp_path: Path) -> None:
     path = written(tmp_path / "x.db", "hello")
-    with pytest.raises(DataError, match="cannot be read: .*not a valid DuckDB database file"):
+    with pytest.raises(DataError, match="cannot be read: it is no DuckDB file, or it is damaged"):
         read(f"duckdb://{path}::orders")
 
 
@@ -295,9 +305,9 @@ def test_one_column_may_serve_under_two_names() -> None:
 
 def test_a_column_that_is_not_there_is_named_with_the_nearest() -> None:
     with pytest.raises(ColumnError) as error:
-        read(FRAME, columns={"order_id": "Nr"})
+        read(FRAME, columns={"order_id": "Nro"})
     assert str(error.value) == (
-        "pandas frame: columns={'order_id': 'Nr'} names a column that is not there; "
+        "pandas frame: columns={'order_id': 'Nro'} names a column that is not there; "
         "it has nr, who, n. Did you mean 'nr'?"
     )
     with pytest.raises(ParameterError, match="columns='nr' is not a dict"):
@@ -336,10 +346,10 @@ def test_columns_win_over_the_preset() -> None:
 
 def test_a_preset_names_the_columns_that_are_missing() -> None:
     with pytest.raises(ColumnError) as error:
-        read(SHOPIFY.rename(columns={"Name": "name", "Total": "Sum"}), preset="shopify")
+        read(SHOPIFY.rename(columns={"Name": "Names", "Total": "Sum"}), preset="shopify")
     assert str(error.value) == (
         "pandas frame as shopify: no column 'Name' (our order_id), 'Total' (our amount); it has "
-        "name, Email, Created at, Sum, Tags. Did you mean 'name'? "
+        "Names, Email, Created at, Sum, Tags. Did you mean 'Names'? "
         "Give columns={'order_id': 'your name'} in cx.read."
     )
 
@@ -364,9 +374,12 @@ def test_a_preset_of_ones_own_is_a_toml_file(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("[columns", "is not a preset: "),
-        ('title = "x"', "is not a preset: columns: Field required"),
+        ('title = "x"', "is not a preset: columns: is missing"),
         ('[columns]\na = "b"\n[rules]\nunpaid = "pending"', "rules.unpaid: .* list"),
-        ('[columns]\na = "b"\n[rules]\ntest_tag = []', "rules.test_tag: Extra inputs"),
+        (
+            '[columns]\na = "b"\n[rules]\ntest_tag = []',
+            "rules.test_tag: unknown; known are .*Did you mean 'test_tags'",
+        ),
         ('table = "order"\n[columns]\na = "b"', "table: .*'orders'"),
         ('name = "x"\n[columns]\na = "b"', "is not a preset: .*name"),
     ],

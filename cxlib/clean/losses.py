@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from typing import Any
 
 import ibis.expr.types as ir
@@ -11,6 +12,7 @@ import pandas as pd
 
 from cxlib._checks import DataError
 from cxlib.show import show
+from cxlib.sources import Raw
 from cxlib.tables import Contract, check_types
 
 LOSSES_MIME = "application/vnd.cx.losses+json"
@@ -63,6 +65,8 @@ class Cleaned:
         The same account in money; None where the table has none.
     contract : Contract or None
         What the table keeps; analyses that need it need not look again.
+    origin : str
+        Which export the rows were taken for and why, and what else reading had to say.
     """
 
     table: ir.Table
@@ -72,6 +76,7 @@ class Cleaned:
     raw_revenue: float | None = None
     kept_revenue: float | None = None
     contract: Contract | None = None
+    origin: str = ""
 
     def __repr__(self) -> str:
         return (
@@ -79,7 +84,8 @@ class Cleaned:
         )
 
     def _repr_html_(self) -> str:
-        kept = f"{self.kept_rows:,} of {self.raw_rows:,} raw rows kept ({self.kept_rows / self.raw_rows:.1%})"
+        origin = f"{escape(self.origin)}. " if self.origin else ""
+        kept = f"{origin}{self.kept_rows:,} of {self.raw_rows:,} raw rows kept ({self.kept_rows / self.raw_rows:.1%})"
         if self.losses.empty:
             return f"<p>{kept}; nothing was lost.</p>"
         return f"<p>{kept}; what was lost, and why:</p>{show(self.losses)._repr_html_()}"
@@ -88,7 +94,13 @@ class Cleaned:
         account = {name: getattr(self, name) for name in ACCOUNT}
         rules = self.losses.to_dict("records")
         table = self.contract.name if self.contract else "table"
-        return {LOSSES_MIME: {"table": table, **account, "rules": rules}}
+        origin = {"origin": self.origin} if self.origin else {}
+        return {LOSSES_MIME: {"table": table, **origin, **account, "rules": rules}}
+
+    def of(self, raw: Raw) -> Cleaned:
+        """Return the same, with what reading had to say of ``raw``."""
+        said = "; ".join(one for one in (raw.origin, *raw.notes) if one)
+        return replace(self, origin=f"{raw.name} {said}" if said else "")
 
     @cached_property
     def currency(self) -> str | None:

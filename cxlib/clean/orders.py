@@ -12,14 +12,13 @@ from cxlib._checks import (
     ColumnError,
     DataError,
     check_choice,
-    check_columns,
     check_number,
     listed,
 )
 from cxlib.clean.lines import with_money, with_rules
 from cxlib.clean.losses import Cleaned, settle
 from cxlib.clean.parse import Clock, check_clock, check_readable, number, text, when
-from cxlib.sources import Raw, Rules, Source, read, reading
+from cxlib.sources import Raw, Rules, Source, check_needed, read, reading
 from cxlib.tables import ORDERS
 
 MONEY = ("net_revenue", "amount", "refunded", "quantity", "unit_price")
@@ -119,7 +118,7 @@ def clean_orders(
     orders = orders.mutate(
         _rule=ibis.cases(*_order_cases(orders, rules), else_=ibis.null("string"))
     ).cache()
-    return _account(lines, _one_currency(orders, currency), max_loss)
+    return _account(lines, _one_currency(orders, currency), max_loss).of(raw)
 
 
 def _check_columns(table: ir.Table, currency: str | None) -> None:
@@ -128,7 +127,7 @@ def _check_columns(table: ir.Table, currency: str | None) -> None:
         needed += ["quantity", "unit_price"]
     if currency is not None:
         needed += ["currency"]
-    check_columns("orders", table.columns, needed)
+    check_needed(table, "orders", needed)
     if "cancelled_at" in table.columns:
         dtype = table["cancelled_at"].type()
         if dtype.is_boolean() or dtype.is_integer():

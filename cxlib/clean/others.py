@@ -6,10 +6,10 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from cxlib._checks import check_columns, check_number
+from cxlib._checks import check_number
 from cxlib.clean.losses import Cleaned, settle
 from cxlib.clean.parse import check_clock, check_readable, number, text, when
-from cxlib.sources import Raw, Source, read, reading
+from cxlib.sources import Raw, Source, check_needed, read, reading
 from cxlib.tables import EVENTS, EXPOSURES, RESPONSES, Contract
 
 SCALES = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
@@ -64,7 +64,7 @@ def clean_events(
     ruled = _with_rule(typed, cases)
     if "event_id" in ruled.columns:
         ruled = _first_of_each_id(ruled)
-    return _settle(ruled, EVENTS, raw.name, raw_rows, max_loss)
+    return _settle(ruled, EVENTS, raw, raw_rows, max_loss)
 
 
 def clean_exposures(
@@ -111,7 +111,7 @@ def clean_exposures(
         (typed["variant"].isnull(), "no_variant"),
         (typed["exposed_at"].isnull(), "no_time"),
     ]
-    return _settle(_with_rule(typed, cases), EXPOSURES, raw.name, raw_rows, max_loss)
+    return _settle(_with_rule(typed, cases), EXPOSURES, raw, raw_rows, max_loss)
 
 
 def clean_responses(
@@ -169,7 +169,7 @@ def clean_responses(
         (~typed["kind"].isin(list(SCALES)).fill_null(False), "unknown_kind"),
         (~typed["score"].between(low, high).fill_null(False), "out_of_range"),
     ]
-    return _settle(_with_rule(typed, cases), RESPONSES, raw.name, raw_rows, max_loss)
+    return _settle(_with_rule(typed, cases), RESPONSES, raw, raw_rows, max_loss)
 
 
 def _typed(
@@ -177,7 +177,7 @@ def _typed(
 ) -> tuple[ir.Table, int]:
     """Return the raw rows with typed columns, and their count."""
     table = raw.table
-    check_columns(contract.name, table.columns, contract.required)
+    check_needed(table, contract.name, contract.required)
     clock = check_clock(raw, timezone, naive, date_format)
     of_kind = {
         kind: [column.name for column in contract.columns if column.kind == kind]
@@ -207,10 +207,10 @@ def _first_of_each_id(ruled: ir.Table) -> ir.Table:
 
 
 def _settle(
-    ruled: ir.Table, contract: Contract, source: str, raw_rows: int, max_loss: float
+    ruled: ir.Table, contract: Contract, raw: Raw, raw_rows: int, max_loss: float
 ) -> Cleaned:
     """Count the rules of ``ruled``; rows that it no longer has were exact duplicates."""
-    with reading(source):
+    with reading(raw.name):
         ruled = ruled.cache()
     counts: pd.DataFrame = (
         ruled.group_by(rule=ruled["_rule"]).aggregate(rows=ruled.count()).execute()
@@ -224,4 +224,4 @@ def _settle(
         raw=(raw_rows, None),
         kept=(int(counts.loc[counts["rule"].isna(), "rows"].sum()), None),
         max_loss=max_loss,
-    )
+    ).of(raw)

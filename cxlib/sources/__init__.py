@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 
 import ibis.expr.types as ir
 
 from cxlib._checks import ColumnError, ParameterError, listed
-from cxlib.sources.formats import Preset, Rules, load_preset, presets, rename
-from cxlib.sources.opening import Source, open_source, reading
+from cxlib.sources.engine import Opened
+from cxlib.sources.formats import Preset, Rules, load_preset, preset_text, presets
+from cxlib.sources.messages import reading
+from cxlib.sources.naming import named
+from cxlib.sources.opening import Source, open_source
+from cxlib.sources.recognise import check_needed, recognised
 from cxlib.tables import Contract, check_rows, check_types, with_typed_nulls
 
 __all__ = [
@@ -18,13 +24,17 @@ __all__ = [
     "Rules",
     "Source",
     "as_table",
+    "check_needed",
     "is_cleaned",
     "load",
     "load_preset",
+    "preset_text",
     "presets",
     "read",
     "reading",
 ]
+
+LOG = logging.getLogger("cxlib")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,48 +49,76 @@ class Raw:
         What messages call the source; never holds a secret.
     preset : Preset or None
         The export format whose rules cleaning follows.
+    origin : str
+        Which export it was taken for, and why; empty where it is none that is known.
+    taken : dict
+        Our name to the source's, for each column that was renamed.
+    notes : tuple of str
+        What else a reader should know: an encoding, headers that were mended, rows left out.
     """
 
     table: ir.Table
     name: str
     preset: Preset | None = None
+    origin: str = ""
+    taken: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Raw({self.name!r}, columns: {listed(self.table.columns)})"
+        origin = f"{self.origin}; " if self.origin else ""
+        return f"Raw({self.name!r}, {origin}columns: {listed(self.table.columns)})"
+
+    def _repr_html_(self) -> str:
+        said = [self.origin] if self.origin else ["no known export: columns keep their names"]
+        facts = "".join(f"<li>{escape(one)}</li>" for one in (*said, *self.notes))
+        names = listed(self.table.columns, 30)
+        return f"<p><b>{escape(self.name)}</b></p><ul>{facts}<li>columns: {escape(names)}</li></ul>"
 
 
 def read(
-    source: Source, preset: str | None = None, columns: Mapping[str, str] | None = None
+    source: Source,
+    preset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    *,
+    encoding: str | None = None,
 ) -> Raw:
     """Read an export and give its columns our names.
 
     Parameters
     ----------
     source : path, address or frame
-        ``"x.csv"``, ``"x.csv.gz"``, ``"x.parquet"`` (or ``"folder/*.parquet"``),
+        ``"x.csv"``, ``"x.csv.gz"``, ``"x.jsonl"``, ``"x.parquet"`` (or ``"folder/*.parquet"``),
         ``"duckdb://f.db::orders"`` (or ``::schema.orders``; the file is held open, read-only), or
         an ibis, pandas, polars or pyarrow table. ``${NAME}`` in an address is taken from the
         environment, and no message shows its value.
     preset : str, optional
         Name of a known export format (see `presets`), or the path of a TOML file of one's own.
+        Without it, and without ``columns``, the export is recognised by its columns; what was
+        taken, and why, stands in ``Raw.origin`` and in the log ``cxlib``.
     columns : dict, optional
-        Our name to the source's: ``{"order_id": "Name"}``. Wins over the preset.
+        Our name to the source's: ``{"order_id": "Name"}``. Wins over the preset. A name with a dot
+        goes into a nested column: ``{"session_id": "event_params.ga_session_id"}``.
+    encoding : str, optional
+        Of a text file that is not UTF-8, such as ``"cp1252"``; the preset's word, or else UTF-8.
+        A file in UTF-16 that says so in its first bytes is read without.
 
     Returns
     -------
     Raw
         Same rows and grain as the source; columns that neither the preset nor ``columns``
-        names keep their own names (one that differs from ours only in case gives way). CSV
-        columns are all text: cleaning gives them types, so that no id loses its leading zeros.
+        names keep their own names (one that differs from ours only in case gives way), less
+        outer blanks and unseen marks. CSV columns are all text: cleaning gives them types, so that
+        no id loses its leading zeros.
 
     Raises
     ------
     DataError
-        The source is missing, cannot be read, or is empty of columns.
+        The source is missing, cannot be read, is in another encoding or cut short, is empty of
+        columns, or has the columns of several known exports.
     ColumnError
-        A column that ``columns`` names is not in the source.
+        A column that ``columns`` or the preset names is not in the source, or is there twice.
     ParameterError
-        The preset is unknown.
+        The preset or the encoding is unknown.
 
     Examples
     --------
@@ -93,17 +131,43 @@ def read(
     """
     if not isinstance(columns or {}, Mapping):
         raise ParameterError(f"columns={columns!r} is not a dict of our names to the source's")
-    table, name = open_source(source)
     known = load_preset(preset) if preset is not None else None
-    table = with_typed_nulls(rename(table, name, known, dict(columns or {})))
+    opened = open_source(
+        source,
+        encoding=encoding or (known.rules.encoding if known else None),
+        layout=known.layout if known else None,
+    )
+    origin = f"read as {known.name}" if known else ""
+    is_read = isinstance(getattr(source, "table", None), ir.Table)
+    if known is None and opened.preset is not None:
+        known, origin = (
+            load_preset(opened.preset),
+            f"taken for {opened.preset}: its lines have that form",
+        )
+    elif known is None and not columns and not is_read and not isinstance(source, ir.Table):
+        known, origin = _recognised(opened)
+    found = named(opened, known, dict(columns or {}))
+    notes = opened.notes + found.notes
+    if origin or notes:
+        LOG.info("%s: %s", opened.name, "; ".join([*([origin] if origin else []), *notes]))
+    table = with_typed_nulls(found.table)
     if known is None and isinstance(source, Raw):
-        known = source.preset
-    return Raw(table, name, known)
+        return Raw(table, opened.name, source.preset, source.origin, source.taken, source.notes)
+    return Raw(table, opened.name, known, origin, found.taken, notes)
+
+
+def _recognised(opened: Opened) -> tuple[Preset | None, str]:
+    """Return the preset that the columns tell, and why, in words."""
+    found = recognised(opened.table, opened.name)
+    if found is None:
+        return None, ""
+    preset, why = found
+    return preset, f"taken for {preset.name}: {why}"
 
 
 def as_table(data: Source) -> ir.Table:
     """Return any source, or anything with an ibis table as its ``.table``, as an ibis table."""
-    return open_source(data)[0]
+    return open_source(data).table
 
 
 def load(data: Source, contract: Contract, *, rows: bool = True) -> ir.Table:
@@ -112,7 +176,8 @@ def load(data: Source, contract: Contract, *, rows: bool = True) -> ir.Table:
     What cleaning has made for this contract (`Cleaned`) is trusted; anything else is checked
     in its engine, the columns always, the rows unless the caller counts what is wrong in them.
     """
-    table, name = open_source(data)
+    opened = open_source(data)
+    table, name = opened.table, opened.name
     missing = [name for name in contract.required if name not in table.columns]
     if missing and isinstance(data, Raw):
         raise ColumnError(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-import ibis.expr.types as ir
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from cxlib._checks import ColumnError, ParameterError, listed, suggest
+from cxlib._checks import ParameterError, fault_in_words, listed, suggest
+
+Names = dict[str, str | list[str]]
+"""Our name to the export's, or to several of which the first that is there is taken."""
 
 
 class Rules(BaseModel):
@@ -19,7 +22,9 @@ class Rules(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    encoding: str | None = None
     timestamps: Literal["local", "utc", "offset"] = "local"
+    epoch: Literal["s", "ms", "us"] | None = None
     date_format: str | None = None
     decimal: Literal[".", ","] = "."
     customer_is_email: bool = False
@@ -31,16 +36,46 @@ class Rules(BaseModel):
     non_products: list[str] = []
 
 
+class Layout(BaseModel):
+    """Lines without a header: the pattern of each, a name for each group in it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    pattern: str
+    names: list[str]
+    row_number: str = "row"
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        return pattern
+
+
 class Preset(BaseModel):
-    """One export format: its column names in ours, and the rules its rows need."""
+    """One export format: its column names in ours, and the rules its rows need.
+
+    A name with a dot goes into a nested column: ``ecommerce.transaction_id``; in a list of keys
+    and values it takes the value of that key: ``event_params.ga_session_id``.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: str
     title: str = ""
+    note: str = ""
     table: Literal["orders", "events", "exposures", "responses"] = "orders"
-    columns: dict[str, str]
-    keep: dict[str, str] = {}
+    recognise: bool = True
+    columns: Names
+    keep: Names = {}
+    lacks: dict[str, str] = {}
+    only: dict[str, list[str]] = {}
+    cancels: dict[str, list[str]] = {}
+    blank: dict[str, list[str]] = {}
+    layout: Layout | None = None
     rules: Rules = Rules()
 
 
@@ -66,64 +101,57 @@ def presets() -> list[str]:
 
 def load_preset(name: str) -> Preset:
     """Return the preset of that name, or of a TOML file of one's own."""
+    return _preset(Path(str(name)).stem, preset_text(name), str(name))
+
+
+def preset_text(name: str) -> str:
+    """Return the TOML of a known preset, or of a file of one's own."""
     own = Path(str(name))
-    if own.suffix == ".toml" and own.is_file():
-        text = own.read_text(encoding="utf-8")
-    elif name in presets():
-        text = (files("cxlib") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
-    else:
+    if own.suffix == ".toml":
+        try:
+            return own.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            raise ParameterError(
+                f"preset={name!r}: no such file (looked from {Path.cwd().name}/)"
+            ) from None
+        except (OSError, ValueError) as error:
+            said = getattr(error, "strerror", None) or str(error)
+            raise ParameterError(f"preset={name!r} cannot be read as UTF-8: {said}") from None
+    if name not in presets():
         raise ParameterError(
-            f"preset={name!r} is not known; known are {listed(presets())}, or the path of a TOML file "
-            f"of your own.{suggest(name, presets())}"
+            f"preset={name!r} is not known; known are {listed(presets(), 30)}, or the path of a TOML "
+            f"file of your own.{suggest(name, presets())}"
         )
+    return (files("cxlib") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _preset(stem: str, text: str, shown: str) -> Preset:
     try:
-        return Preset(name=own.stem, **tomllib.loads(text))
+        written = tomllib.loads(text)
+        if "name" in written:
+            raise ParameterError(f"preset={shown!r} is not a preset: name: it is the file's own")
+        return Preset.model_validate({**written, "name": stem})
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise ParameterError(f"preset={name!r} is not a preset: {listed(faults)}") from None
-    except (tomllib.TOMLDecodeError, TypeError) as error:
-        raise ParameterError(f"preset={name!r} is not a preset: {error}") from None
+        faults = (fault_in_words(one, _known(one["loc"])) for one in error.errors())
+        raise ParameterError(f"preset={shown!r} is not a preset: {listed(faults)}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ParameterError(f"preset={shown!r} is not a preset: {error}") from None
 
 
-def rename(
-    table: ir.Table, name: str, preset: Preset | None, columns: Mapping[str, str]
-) -> ir.Table:
-    """Return ``table`` with our names for its columns: those of ``columns``, then of the preset.
-
-    Raises
-    ------
-    ColumnError
-        A named column is not there.
-    """
-    have = table.columns
-    for ours, theirs in columns.items():
-        if theirs not in have:
-            raise ColumnError(
-                f"{name}: columns={{{ours!r}: {theirs!r}}} names a column that is not there; "
-                f"it has {listed(have, 30)}.{suggest(theirs, have)}"
-            )
-    if preset is not None:
-        needed = {ours: theirs for ours, theirs in preset.columns.items() if ours not in columns}
-        _check_preset(name, preset, needed, have)
-        optional = {ours: theirs for ours, theirs in preset.keep.items() if theirs in have}
-        columns = {**needed, **optional, **columns}
-    # engines do not tell Country from country: where both would stand, ours does
-    taken = {*columns.values()}
-    named = {ours.lower() for ours in columns}
-    rest = {
-        column: column for column in have if column not in taken and column.lower() not in named
-    }
-    return table.select(**{ours: table[theirs] for ours, theirs in {**columns, **rest}.items()})
+def _known(place: tuple[int | str, ...]) -> list[str]:
+    """Name what may stand where an unknown key was found."""
+    models: dict[object, type[BaseModel]] = {"rules": Rules, "layout": Layout}
+    fields = models.get(place[0], Preset).model_fields
+    return [name for name in fields if name != "name"]
 
 
-def _check_preset(
-    name: str, preset: Preset, needed: Mapping[str, str], have: tuple[str, ...]
-) -> None:
-    missing = {ours: theirs for ours, theirs in needed.items() if theirs not in have}
-    if missing:
-        named = listed(f"{theirs!r} (our {ours})" for ours, theirs in missing.items())
-        ours, theirs = next(iter(missing.items()))
-        raise ColumnError(
-            f"{name} as {preset.name}: no column {named}; it has {listed(have, 30)}."
-            f"{suggest(theirs, have)} Give columns={{{ours!r}: 'your name'}} in cx.read."
-        )
+@cache
+def known_presets() -> dict[str, Preset]:
+    """Return every preset that the workbench brings, by name."""
+    return {name: load_preset(name) for name in presets()}
+
+
+def layouts() -> dict[str, Layout]:
+    """Return the layouts of presets whose exports have no header."""
+    found = {name: preset.layout for name, preset in known_presets().items() if preset.recognise}
+    return {name: layout for name, layout in found.items() if layout is not None}

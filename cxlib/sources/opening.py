@@ -4,66 +4,71 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
-import pyarrow as pa
-from ibis.common.exceptions import IbisError
 
 from cxlib._checks import DataError, ParameterError, listed, suggest
+from cxlib.sources.engine import Opened, engine, quoted
+from cxlib.sources.files import open_files
+from cxlib.sources.formats import Layout
+from cxlib.sources.messages import SECRET, absence, reading, reason, revealed
 
 Source = Any
 """A path, a ``duckdb://`` address, or a frame: ibis, pandas, polars, pyarrow."""
 
-KNOWN = ".csv, .tsv, .txt, .parquet and duckdb://file.db::table"
-SECRET = re.compile(r"\$\{(\w+)\}")
+KNOWN = ".csv, .tsv, .txt, .json, .jsonl, .parquet and duckdb://file.db::table"
 
 
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Turn what an engine says while it reads the source into one clear `DataError`."""
-    try:
-        yield
-    except (duckdb.Error, pa.ArrowException, IbisError, OSError) as error:
-        raise DataError(f"source {name!r}: cannot be read: {_reason(error, name)}") from None
+def open_source(
+    source: Source, *, encoding: str | None = None, layout: Layout | None = None
+) -> Opened:
+    """Return the table, what messages call it, and what is to be known of it.
 
-
-def _reason(error: Exception, address: str) -> str:
-    """Return the first lines of an engine's message, without values of rows or secrets."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if line and not line.startswith(("Original Line", "LINE ", "^"))]
-    reason = "; ".join(said[:2]) or type(error).__name__
-    for name in SECRET.findall(address):
-        if os.environ.get(name):
-            reason = reason.replace(os.environ[name], f"${{{name}}}")
-    return reason
-
-
-def open_source(source: Source) -> tuple[ir.Table, str]:
-    """Return the table, and what messages call it."""
+    ``encoding`` is of text files; ``layout`` of those without a header.
+    """
     if isinstance(source, ir.Table):
-        return source, "table"
+        return Opened(source, "table")
     if isinstance(source, (str, os.PathLike)):
-        return _open_address(os.fspath(source))
+        return _open_address(str(os.fspath(source)), encoding, layout)
+    if encoding is not None:
+        raise ParameterError(f"encoding={encoding!r} is for text files; a frame has none")
     if isinstance(getattr(source, "table", None), ir.Table):
-        return source.table, getattr(source, "name", "table")
+        return Opened(source.table, getattr(source, "name", "table"))
+    return _open_frame(source)
+
+
+def _open_address(shown: str, encoding: str | None, layout: Layout | None) -> Opened:
+    """Open an address; ``shown`` still has ``${NAME}`` in it, and is what messages say."""
+    unset = [name for name in SECRET.findall(shown) if name not in os.environ]
+    if unset:
+        raise ParameterError(
+            f"source={shown!r} names {listed(unset)}, which the environment does not hold"
+        )
+    is_secret = SECRET.search(shown) is not None
+    address, shown = revealed(shown)
+    if address.startswith("duckdb://"):
+        return Opened(_open_duckdb(address.removeprefix("duckdb://"), shown), shown)
+    if "://" in address:
+        raise ParameterError(f"source {shown!r}: unknown kind of address; known are {KNOWN}")
+    opened = open_files(address, shown, KNOWN, encoding=encoding, layout=layout)
+    return opened if is_secret else opened.called(Path(shown).name)
+
+
+def _open_frame(source: Any) -> Opened:
     library = type(source).__module__.split(".")[0]
     kind = "table" if library == "builtins" else f"{library} frame"
     try:
         table = ibis.memtable(_readable(source) if isinstance(source, pd.DataFrame) else source)
         if not table.columns:
             raise ValueError("it has no columns")
-        return table, kind
+        return Opened(table, kind)
     except Exception as error:  # each library has its own way to say no
         raise DataError(
-            f"cannot read a {type(source).__name__} as a table ({_reason(error, kind)}); give a path, "
+            f"cannot read a {type(source).__name__} as a table ({reason(error)}); give a path, "
             "or an ibis, pandas, polars or pyarrow table"
         ) from None
 
@@ -80,87 +85,41 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _open_address(shown: str) -> tuple[ir.Table, str]:
-    """Open an address; ``shown`` still has ``${NAME}`` in it, and is what messages say."""
-    unset = [name for name in SECRET.findall(shown) if name not in os.environ]
-    if unset:
-        raise ParameterError(
-            f"source={shown!r} names {listed(unset)}, which the environment does not hold"
-        )
-    address = SECRET.sub(lambda match: os.environ[match[1]], shown)
-    if address.startswith("duckdb://"):
-        return _open_duckdb(address.removeprefix("duckdb://"), shown), shown
-    if "://" in address:
-        raise ParameterError(f"source {shown!r}: unknown kind of address; known are {KNOWN}")
-    return _open_file(address, shown), shown if SECRET.search(shown) else Path(shown).name
-
-
-def _engine() -> Any:
-    """Return the DuckDB in which all files meet, so that what is read can be joined."""
-    engine = ibis.get_backend()
-    return engine if engine.name == "duckdb" else ibis.duckdb.connect()
-
-
 def _open_duckdb(address: str, shown: str) -> ir.Table:
     file, _, name = address.partition("::")
     if not name:
         raise ParameterError(f"source={shown!r} names no table; write 'duckdb://file.db::table'")
-    path = Path(file).expanduser().resolve()
-    if not path.is_file():
-        raise DataError(f"source {shown!r}: {_absence(path)}")
-    schema, _, table = name.rpartition(".")
+    path = Path(file).expanduser()
     with reading(shown):
-        database = (_attach(path), schema or "main")
-        known = _engine().list_tables(database=database)
+        if absent(path):
+            raise DataError(f"source {shown!r}: {absence(path)}")
+        schema, _, table = name.rpartition(".")
+        database = (_attach(path.resolve()), schema or "main")
+        known = engine().list_tables(database=database)
         if table in known:
-            return _engine().table(table, database=database)
+            return engine().table(table, database=database)
     raise DataError(
         f"source {shown!r}: no table {table!r} in schema {database[1]!r}; it has {listed(known)}."
         f"{suggest(table, known)}"
     )
 
 
+def absent(path: Path) -> bool:
+    """Say whether ``path`` is no file, or none that can be looked at."""
+    try:
+        return not path.is_file()
+    except (OSError, ValueError):
+        return True
+
+
 def _attach(path: Path) -> str:
     """Attach a DuckDB file, read-only, once for each of its states; return its catalog."""
-    engine, stem = _engine(), "cx_" + hashlib.sha256(str(path).encode()).hexdigest()[:12]
+    stem = "cx_" + hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()[:12]
     catalog = f"{stem}_{path.stat().st_mtime_ns:x}"
-    attached = engine.list_catalogs()
+    attached = engine().list_catalogs()
     if catalog not in attached:
         for old in attached:
             if old.startswith(stem):
-                engine.detach(old)
-        engine.attach(path, catalog, read_only=True)
+                engine().detach(old)
+        engine().raw_sql(f"ATTACH {quoted(str(path))} AS {catalog} (READ_ONLY)")
     return catalog
-
-
-def _open_file(address: str, shown: str) -> ir.Table:
-    path = Path(address).expanduser()
-    if not re.search(r"[*?[]", address) and not path.is_file():
-        raise DataError(f"source {shown!r}: {_absence(path)}")
-    suffix = Path(path.stem if path.suffix.lower() in (".gz", ".zst") else path.name).suffix.lower()
-    if suffix not in (".parquet", ".csv", ".tsv", ".txt"):
-        raise ParameterError(f"source {shown!r}: unknown kind of file; known are {KNOWN}")
-    with reading(shown):
-        if suffix == ".parquet":
-            return _engine().read_parquet(path)
-        return _read_csv(path, shown)
-
-
-def _read_csv(path: Path, shown: str) -> ir.Table:
-    """Read all columns as text; quotes are as in RFC 4180, and no line is a comment or a title."""
-    dialect = {"quote": '"', "escape": '"', "comment": "", "skip": 0}
-    table = _engine().read_csv(path, all_varchar=True, header=True, **dialect)
-    first = table.columns[0]
-    if len(table.columns) == 1 and (first == "column0" or re.search("[,;\t|]", first)):
-        raise DataError(
-            f"source {shown!r}: it is empty, or its lines hold other numbers of fields than its "
-            f"header (read as one column, {first!r})"
-        )
-    return table
-
-
-def _absence(path: Path) -> str:
-    if path.is_dir():
-        return "it is a folder; write 'folder/*.parquet' for all files in it"
-    kind = "it is not a regular file" if path.exists() else "no such file"
-    return f"{kind} (looked from {Path.cwd().name}/)"
