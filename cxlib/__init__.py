@@ -27,7 +27,14 @@ _HOMES = {
         "repeat_rate",
         "time_to_second_order",
     ),
-    "funnel": ("funnel", "cart_abandonment", "Step", "Exclude"),
+    "funnel": (
+        "funnel",
+        "funnel_trend",
+        "time_to_convert",
+        "cart_abandonment",
+        "Step",
+        "Exclude",
+    ),
     "journeys": (
         "transitions",
         "step_matrix",

@@ -17,7 +17,7 @@ FLOORS = [
     {"_checks", "show"},
     {"tables"},
     {"sources", "clean"},
-    {"_intervals", "_events", "_bgnbd"},
+    {"_intervals", "_survival", "_calendar", "_events", "_bgnbd"},
     {"retention", "funnel", "journeys", "segments", "experiment", "ltv"},
     {"report"},
     {"cli"},
@@ -41,7 +41,7 @@ BESIDE = {
 }
 ALLOWED = {
     "lifetimes": {"ltv", "_bgnbd"},
-    "statsmodels": {"_intervals", "retention", "experiment"},
+    "statsmodels": {"_intervals", "_survival", "experiment"},
     "matplotlib": {"plot"},
     "seaborn": {"plot"},
     "papermill": {"report"},

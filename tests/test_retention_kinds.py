@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cxlib as cx
-from cxlib.retention.periods import Calendar, check_periods
+from cxlib._calendar import Calendar
+from cxlib.retention.periods import check_periods
 from cxlib.retention.reduce import members_of, visits_of
 
 GOLDEN = Path(__file__).parent / "golden" / "funnel_retention.json"

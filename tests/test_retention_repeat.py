@@ -12,7 +12,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 from statsmodels.stats.proportion import proportion_confint
 
 import cxlib as cx
-from cxlib.retention.periods import Calendar
+from cxlib._calendar import Calendar
 from cxlib.retention.revenue import _shares
 
 AS_OF = "2024-05-15"

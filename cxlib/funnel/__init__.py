@@ -1,6 +1,15 @@
 """How far users get through steps, and the carts that they leave."""
 
 from cxlib.funnel.answers import cart_abandonment, funnel
+from cxlib.funnel.converting import time_to_convert
 from cxlib.funnel.steps import Exclude, Step
+from cxlib.funnel.trend import funnel_trend
 
-__all__ = ["Exclude", "Step", "cart_abandonment", "funnel"]
+__all__ = [
+    "Exclude",
+    "Step",
+    "cart_abandonment",
+    "funnel",
+    "funnel_trend",
+    "time_to_convert",
+]

@@ -5,37 +5,20 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-import ibis
-import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import check_number
 from cxlib._intervals import wilson
 from cxlib.funnel.attempts import attempts
 from cxlib.funnel.attribution import check_attribution, with_label
-from cxlib.funnel.rule import Rule, check_rule
-from cxlib.funnel.seen import Account, seen_events
+from cxlib.funnel.layout import COUNTS, QUARTILES, laid_out, quartiles_between_steps, users_at_steps
+from cxlib.funnel.rule import check_rule
+from cxlib.funnel.seen import seen_events
 from cxlib.funnel.steps import Exclude, Step
 from cxlib.sources import Source
 from cxlib.tables import EVENTS, group_label
 
-STEPS = (
-    "step",
-    "event",
-    "n",
-    "rate",
-    "ci_low",
-    "ci_high",
-    "step_rate",
-    "step_ci_low",
-    "step_ci_high",
-    "n_dropped",
-    "median_seconds",
-    "n_open",
-    "n_excluded",
-    "n_ignored",
-    "n_duplicates",
-)
+STEPS = (*COUNTS, *QUARTILES, "n_open", "n_excluded", "n_ignored", "n_duplicates")
 
 
 def funnel(
@@ -112,7 +95,8 @@ def funnel(
           before that is not optional; null at step one
         - ``n_dropped`` (Int64): users at that step who did not get here; null at step one and
           at optional steps
-        - ``median_seconds`` (float): from the step taken before, in each user's deepest attempt
+        - ``q1_seconds``, ``median_seconds``, ``q3_seconds`` (float): quartiles of the time from
+          the step taken before, in each user's deepest attempt
         - ``n_open`` (int, the same on each row of a group): users left out of all counts,
           because the window of every entry of theirs is not over at the end of ``as_of``
         - ``n_excluded`` (int, likewise): users removed by ``exclude_scope="user"``; ``n`` of step
@@ -175,55 +159,13 @@ def funnel(
     users = attempts(seen, rule)
     if by is not None:
         users = with_label(users, seen, group_label(seen, by, EVENTS, STEPS), rule, attribution)
-    return _answer(_counts(users, rule, by), rule, by, alpha, account)
-
-
-def _counts(users: ir.Table, rule: Rule, by: str | None) -> pd.DataFrame:
-    """Return one row (per group): users and median seconds at each step, and users left out."""
-    answers = {
-        "n_open": (users["depth"] == 0).sum(),
-        "n_excluded": (users["depth"] == -1).sum(),
-    }
-    for k in range(1, len(rule.steps) + 1):
-        reached = (users["depth"] >= k) & users[f"at_{k}"].notnull()
-        answers[f"n_{k}"] = reached.sum()
-        if k > 1:
-            before = ibis.coalesce(*(users[f"at_{j}"] for j in range(k - 1, 0, -1)))
-            passed = users[f"at_{k}"].delta(before, unit="microsecond")
-            answers[f"seconds_{k}"] = (passed / 1e6).median()
-    grouped = users.group_by("label") if by is not None else users
-    counts: pd.DataFrame = grouped.aggregate(**answers).execute()
-    return counts.sort_values("label", ignore_index=True) if by is not None else counts
-
-
-def _answer(
-    counts: pd.DataFrame, rule: Rule, by: str | None, alpha: float, account: Account
-) -> pd.DataFrame:
-    """Turn one wide row per group into one row per step, with rates and intervals."""
-    parts = []
-    for k, step in enumerate(rule.steps, start=1):
-        n, before = counts[f"n_{k}"], _required_before(counts, rule, k)
-        part = pd.DataFrame({"step": k, "event": step.name, "n": n})
-        part["rate"], part["ci_low"], part["ci_high"] = wilson(n, counts["n_1"], alpha)
-        part["step_rate"], part["step_ci_low"], part["step_ci_high"] = wilson(
-            n, 0 if before is None else before, alpha
-        )
-        dropped = None if before is None or step.optional else before - n
-        part["n_dropped"] = pd.array([pd.NA] * len(n), "Int64") if dropped is None else dropped
-        part["median_seconds"] = float("nan") if before is None else counts[f"seconds_{k}"]
-        part[["n_open", "n_excluded"]] = counts[["n_open", "n_excluded"]]
-        if by is not None:
-            part.insert(0, by, counts["label"])
-        parts.append(part)
-    table = pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+    answers = users_at_steps(users, rule) | quartiles_between_steps(users, rule)
+    key = [] if by is None else ["label"]
+    counts = users.aggregate(by=key, **answers).execute()
+    counts = counts.sort_values(key, ignore_index=True) if key else counts
+    table = laid_out(counts, rule, key, alpha)
     table = table.assign(n_ignored=account.n_ignored, n_duplicates=account.n_duplicates)
-    return table.astype({"n": "int64", "n_open": "int64", "n_excluded": "int64"})
-
-
-def _required_before(counts: pd.DataFrame, rule: Rule, k: int) -> pd.Series | None:
-    """Return the users at the last step before ``k`` (from 1) that is not optional."""
-    required = [j for j in range(1, k) if not rule.steps[j - 1].optional]
-    return counts[f"n_{required[-1]}"] if required else None
+    return table.rename(columns={"label": by})
 
 
 def cart_abandonment(

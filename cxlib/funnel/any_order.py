@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -16,11 +16,7 @@ def attempts_in_any_order(rows: ir.Table, rule: Rule) -> ir.Table:
 
     Of the attempts of the greatest depth it is the first to be complete, from its latest entry on.
     """
-    table = moments(rows, rule)
-    table = table.filter(rule.in_range(table["at"]))
-    every = [kind for group in rule.kinds.groups for kind in group]
-    table = table.mutate(is_step=number_of(table, every, rule) > 0)
-    ends = _ends_of_first(table, rule) if rule.reentry == "first" else _ends(table, rule)
+    table, ends = _moments_and_ends(rows, rule)
     best = _first_of_the_deepest(ends, rule)
     steps = table.filter(table["is_step"])
     times = _times(steps.join(best, rule.keys), rule)
@@ -33,6 +29,22 @@ def attempts_in_any_order(rows: ir.Table, rule: Rule) -> ir.Table:
         **at,
         depth=found["depth"].fill_null(0),
     )
+
+
+def first_done(rows: ir.Table, rule: Rule, numbers: Sequence[int]) -> ir.Table:
+    """Return when each user had first done so many steps: ``at_k`` for each of the numbers."""
+    _, ends = _moments_and_ends(rows, rule)
+    times = {f"at_{k}": ends["at"].min(where=ends["depth"] >= k) for k in numbers}
+    return ends.group_by(rule.keys).aggregate(**times)
+
+
+def _moments_and_ends(rows: ir.Table, rule: Rule) -> tuple[ir.Table, ir.Table]:
+    """Return the moments in the date range, and those of them at which attempts end."""
+    table = moments(rows, rule)
+    table = table.filter(rule.in_range(table["at"]))
+    every = [kind for group in rule.kinds.groups for kind in group]
+    table = table.mutate(is_step=number_of(table, every, rule) > 0)
+    return table, _ends_of_first(table, rule) if rule.reentry == "first" else _ends(table, rule)
 
 
 def _done(count: Callable[[tuple[int, ...]], ir.Value], rule: Rule) -> ir.Value:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypedDict
 
 import ibis
 import ibis.expr.types as ir
@@ -16,6 +17,18 @@ from cxlib.tables import midnight_after
 
 MOST_OPTIONAL = 4
 REENTRY: tuple[bool | str, ...] = (True, "first")
+
+
+class Options(TypedDict, total=False):
+    """The choices of a funnel that have a default; `funnel` says what they mean."""
+
+    start: str | dt.date | None
+    order: str
+    reentry: bool | str
+    ties: str
+    exclude: Sequence[str | Exclude]
+    exclude_scope: str
+    hold: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +61,10 @@ class Rule:
         ahead = range(k + 1, len(self.steps))
         required = (j for j in ahead if not self.steps[j].optional)
         return range(k + 1, next(required, len(self.steps) - 1) + 1)
+
+    def required_before(self, k: int) -> int:
+        """Return the last step before ``k`` (both from 1) that is not optional; 0 for none."""
+        return max((j for j in range(1, k) if not self.steps[j - 1].optional), default=0)
 
     def void_before(self, k: int, last: int) -> list[tuple[int, int]]:
         """Return the exclusions that hold between steps ``last`` and ``k`` (from 0), and since which step."""

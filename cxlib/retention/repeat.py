@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from cxlib._calendar import UNITS, Calendar
 from cxlib._checks import (
     DataError,
     ParameterError,
@@ -25,7 +26,7 @@ from cxlib.retention.firsts import (
     new_customers,
     observed_orders,
 )
-from cxlib.retention.periods import UNITS, Calendar, midnight, milliseconds
+from cxlib.retention.periods import midnight, milliseconds
 from cxlib.sources import Source
 
 REPEAT = (

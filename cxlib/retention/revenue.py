@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from cxlib._calendar import UNITS, WEEKDAYS, Calendar
 from cxlib._checks import (
     DataError,
     ParameterError,
@@ -17,7 +18,6 @@ from cxlib._checks import (
     check_number,
 )
 from cxlib._intervals import wilson
-from cxlib.retention.periods import UNITS, WEEKDAYS, Calendar
 from cxlib.sources import Source, load
 from cxlib.tables import ORDERS, observed
 

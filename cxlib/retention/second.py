@@ -6,10 +6,10 @@ import datetime as dt
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 
 from cxlib._checks import DataError, check_date, check_number
+from cxlib._survival import kaplan_meier
 from cxlib.retention.firsts import (
     ALL_OLD,
     check_burn_in,
@@ -97,10 +97,8 @@ def time_to_second_order(
     if counts.empty:
         raise DataError(ALL_OLD)
     if by is None:
-        return _kaplan_meier(counts, alpha)
-    parts = [
-        _kaplan_meier(part, alpha).assign(label=label) for label, part in counts.groupby("label")
-    ]
+        return _curve(counts, alpha)
+    parts = [_curve(part, alpha).assign(label=label) for label, part in counts.groupby("label")]
     return pd.concat(parts, ignore_index=True)[["label", *SECOND]].rename(columns={"label": by})
 
 
@@ -128,29 +126,8 @@ def _day_counts(rows: ir.Table, firsts: ir.Table, end: int) -> pd.DataFrame:
     return counts
 
 
-def _kaplan_meier(counts: pd.DataFrame, alpha: float) -> pd.DataFrame:
+def _curve(counts: pd.DataFrame, alpha: float) -> pd.DataFrame:
     """Return the curve of one group from its table of days."""
-    from scipy.stats import norm
-    from statsmodels.duration.survfunc import SurvfuncRight
-
-    curve = SurvfuncRight(
-        counts["days"].to_numpy(float),
-        counts["is_back"].to_numpy(float),
-        freq_weights=counts["n"].to_numpy(float),
-    )
-    at_risk, events, alive = curve.n_risk, curve.n_events, curve.surv_prob
-    # with weights statsmodels gives Tsiatis' error of the cumulated hazard, not Greenwood's
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.sqrt(np.cumsum(events / (at_risk * (at_risk - events)))) / -np.log(alive)
-        ends = [alive ** np.exp(sign * norm.isf(alpha / 2) * error) for sign in (-1, 1)]
-    low, high = (np.where(alive > 0, 1 - end, np.nan) for end in ends)
-    return pd.DataFrame(
-        {
-            "days": curve.surv_times.astype("int64"),
-            "n_at_risk": at_risk.round().astype("int64"),
-            "n_second_orders": events.round().astype("int64"),
-            "repeat_rate": 1 - alive,
-            "ci_low": low,
-            "ci_high": high,
-        }
-    )
+    curve = kaplan_meier(counts["days"], counts["is_back"], counts["n"], alpha)
+    curve.columns = list(SECOND)
+    return curve.astype({"days": "int64"})
