@@ -15,6 +15,7 @@ from cxlib.ltv.base import Numbers
 from cxlib.ltv.futures import realised
 from cxlib.ltv.histories import HISTORY
 from cxlib.ltv.replicates import around, bounds, sums, sums_over
+from cxlib.sources import join_frame
 
 if TYPE_CHECKING:
     from cxlib.ltv.forecasts import LtvFit
@@ -25,9 +26,8 @@ MOST_ORDERS, DAY_STEPS = 12, 40
 
 def customers(fit: LtvFit, intervals: bool) -> ir.Table:
     """Return `LtvFit.customers`."""
-    by_history = ibis.memtable(_by_history(fit, intervals))
     assert fit._summary is not None  # else there was no history either
-    rows = fit._summary.join(by_history, HISTORY)
+    rows = join_frame(fit._summary, _by_history(fit, intervals), HISTORY)
     spend = rows["level"] + rows["slope"] * rows["monetary_value"]
     found = {
         "customer_id": rows["customer_id"],

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 from cxlib._checks import ColumnError, ParameterError, listed
 from cxlib.sources.engine import Opened
 from cxlib.sources.formats import Preset, Rules, load_preset, preset_text, presets
+from cxlib.sources.joining import join_frame
 from cxlib.sources.messages import reading
 from cxlib.sources.naming import named
 from cxlib.sources.opening import Source, open_source
@@ -26,6 +27,7 @@ __all__ = [
     "as_table",
     "check_needed",
     "is_cleaned",
+    "join_frame",
     "load",
     "load_preset",
     "preset_text",

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, listed, suggest
+from cxlib.sources import postgres
 from cxlib.sources.engine import Opened, engine, quoted
 from cxlib.sources.files import open_files
 from cxlib.sources.formats import Layout
@@ -20,7 +21,10 @@ from cxlib.sources.messages import SECRET, absence, reading, reason, revealed
 Source = Any
 """A path, a ``duckdb://`` address, or a frame: ibis, pandas, polars, pyarrow."""
 
-KNOWN = ".csv, .tsv, .txt, .json, .jsonl, .parquet and duckdb://file.db::table"
+KNOWN = (
+    ".csv, .tsv, .txt, .json, .jsonl, .parquet, duckdb://file.db::table, "
+    "${WAREHOUSE_URL}::schema.table (postgresql://…) and spark://master::table"
+)
 
 
 def open_source(
@@ -50,8 +54,11 @@ def _open_address(shown: str, encoding: str | None, layout: Layout | None) -> Op
         )
     is_secret = SECRET.search(shown) is not None
     address, shown = revealed(shown)
-    if address.startswith("duckdb://"):
+    scheme = address.partition("://")[0]
+    if scheme == "duckdb":
         return Opened(_open_duckdb(address.removeprefix("duckdb://"), shown), shown)
+    if scheme in postgres.SCHEMES:
+        return Opened(postgres.open_postgres(address, shown), shown)
     if "://" in address:
         raise ParameterError(f"source {shown!r}: unknown kind of address; known are {KNOWN}")
     opened = open_files(address, shown, KNOWN, encoding=encoding, layout=layout)

@@ -1,0 +1,31 @@
+"""A small frame joined to a table, wherever that table lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from cxlib.sources.engine import engine
+
+
+def join_frame(table: ir.Table, frame: pd.DataFrame, on: Sequence[str]) -> ir.Table:
+    """Return ``table`` with the columns of ``frame`` joined to its rows.
+
+    The join is made in the table's engine. An engine that we may not write to takes no frame;
+    from there the rows of ``table``, one for each that is asked for, stream into DuckDB.
+    """
+    if not table.get_backend().supports_temporary_tables:
+        table = _brought_here(table)
+    return table.join(ibis.memtable(frame), on)
+
+
+def _brought_here(table: ir.Table) -> ir.Table:
+    name = ibis.util.gen_name("cx_brought")
+    batches = table.to_pyarrow_batches()
+    engine().con.register(f"{name}_rows", batches)
+    engine().raw_sql(f'create temp table "{name}" as from "{name}_rows"')
+    engine().con.unregister(f"{name}_rows")
+    return engine().table(name)

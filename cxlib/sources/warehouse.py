@@ -1,0 +1,107 @@
+"""A session with a PostgreSQL server that reads one snapshot and can write nothing.
+
+Imported only when an address asks for it: it needs the extra ``postgres``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import psycopg
+from ibis.backends.postgres import Backend
+from ibis.backends.sql.compilers.postgres import PostgresCompiler
+
+from cxlib._checks import DataError
+from cxlib.sources.messages import reason
+
+SETTINGS: dict[str, Any] = {
+    "autocommit": False,
+    "options": r"-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\ read",
+    "connect_timeout": 10,
+    "application_name": "cxlib",
+}
+FAULTS_OF_THE_SOURCE = (
+    psycopg.OperationalError,
+    psycopg.DataError,
+    psycopg.errors.InsufficientPrivilege,
+)
+
+
+class _Compiler(PostgresCompiler):
+    """ibis' own, for which PostgreSQL casts no truth value to a bigint or a float."""
+
+    def visit_Cast(self, op: Any, *, arg: Any, to: Any) -> Any:  # noqa: N802
+        if op.arg.dtype.is_boolean() and to.is_numeric():
+            arg = self.cast(arg, dt.int32)
+        return super().visit_Cast(op, arg=arg, to=to)
+
+
+class Warehouse(Backend):
+    """ibis' PostgreSQL, in one read-only transaction at a time; it keeps no scratch tables.
+
+    ``shown`` is what messages call it: its address without secrets.
+    """
+
+    compiler = _Compiler()
+    supports_temporary_tables = False
+
+    @classmethod
+    def at(cls, shown: str, **where: Any) -> Warehouse:
+        """Connect; ``where`` is what psycopg takes."""
+        connection: Any = _Connection.connect(**where, **SETTINGS)
+        connection.shown = shown
+        connection.cursor_factory = _Cursor
+        connection.server_cursor_factory = _ServerCursor
+        return cls.from_connection(connection)
+
+    @property
+    def db_identity(self) -> str:
+        """Tell sessions apart by their connection, never by a password."""
+        return f"postgres {id(self.con)}"
+
+    def begin_anew(self) -> None:
+        """Take a new snapshot; what is asked next, until the next call, sees it unchanged."""
+        with telling(self.con.shown):
+            self.con.rollback()
+        self.con.execute("select 1")  # ibis' own transactions then nest in this one
+
+    def _cached_table(self, table: ir.Table) -> ir.CachedTable:
+        """Return the table as it is: it is asked again where other engines keep a copy."""
+        return ir.CachedTable(table.op())
+
+
+@contextmanager
+def telling(shown: str) -> Iterator[None]:
+    """Say in words what a server refuses, or that it went away."""
+    try:
+        yield
+    except FAULTS_OF_THE_SOURCE as error:
+        raise DataError(f"source {shown!r}: {reason(error)}") from None
+
+
+class _Connection(psycopg.Connection):
+    shown: str
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        with telling(self.shown):
+            return super().cursor(*args, **kwargs)
+
+
+class _Cursor(psycopg.Cursor):
+    connection: Any
+
+    def execute(self, *args: Any, **kwargs: Any) -> Any:
+        with telling(self.connection.shown):
+            return super().execute(*args, **kwargs)
+
+
+class _ServerCursor(psycopg.ServerCursor):
+    connection: Any
+
+    def execute(self, *args: Any, **kwargs: Any) -> Any:
+        with telling(self.connection.shown):
+            return super().execute(*args, **kwargs)

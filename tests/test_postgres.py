@@ -1,0 +1,222 @@
+"""PostgreSQL as a source, against a real server: the answers of DuckDB, and nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pandas as pd
+import pytest
+from postgres_server import SECRET, programs, server
+
+import cxlib as cx
+from cxlib.sources import postgres
+
+pytestmark = pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed")
+
+SAMPLE = Path(__file__).parent.parent / "data" / "sample"
+AS_OF = "2024-12-31"
+NAMES = ("orders", "events", "exposures")
+
+
+def sample() -> dict[str, Any]:
+    def read(name: str, **options: str) -> Any:
+        return cx.read(str(SAMPLE / name), **options)
+
+    zone = {"timezone": "Europe/London"}
+    return {
+        "orders": cx.clean_orders(read("orders.csv", preset="shopify"), **zone),
+        "events": cx.clean_events(read("events.parquet"), **zone),
+        "exposures": cx.clean_exposures(read("exposures.csv"), **zone),
+    }
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Return a server's address; its database holds the cleaned sample."""
+    with server() as address:
+        writer = ibis.connect(address)
+        for name, cleaned in sample().items():
+            writer.create_table(name, cleaned.table.to_pyarrow())
+        writer.create_table('odd "name; drop table orders', ibis.memtable({"user_id": ["a"]}))
+        writer.disconnect()
+        yield address
+        postgres.disconnect()
+
+
+@pytest.fixture
+def there(address: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setenv("WAREHOUSE_URL", address)
+    return {name: cx.read(f"${{WAREHOUSE_URL}}::public.{name}") for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def here() -> dict[str, Any]:
+    return sample()
+
+
+METRICS = [
+    cx.Conversion("purchase", within="7 days"),
+    cx.Mean("net_revenue", within="14 days", cap=0.99, before="28 days"),
+    cx.Ratio("net_revenue", "n_orders"),
+    cx.Quantile("net_revenue", 0.9),
+]
+STEPS: dict[str, Any] = {"steps": ["view", "cart", "purchase"], "window": "7 days", "as_of": AS_OF}
+ANALYSES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "retention": lambda t: cx.retention(t["orders"], as_of=AS_OF, by="country"),
+    "retention in exact periods": lambda t: cx.retention(
+        t["orders"], as_of=AS_OF, period="30 days", kind="on_or_after"
+    ),
+    "revenue retention": lambda t: cx.net_revenue_retention(t["orders"], as_of=AS_OF),
+    "repeat rate": lambda t: cx.repeat_rate(t["orders"], as_of=AS_OF, within="90 days"),
+    "second order": lambda t: cx.time_to_second_order(t["orders"], as_of=AS_OF),
+    "rfm": lambda t: cx.rfm(t["orders"], as_of=AS_OF).order_by("customer_id").execute(),
+    "funnel": lambda t: cx.funnel(t["events"], **STEPS),
+    "funnel, strict": lambda t: cx.funnel(t["events"], **STEPS, order="strict"),
+    "funnel, any order": lambda t: cx.funnel(t["events"], **STEPS, order="any", by="country"),
+    "experiment": lambda t: cx.experiment(
+        t["exposures"], orders=t["orders"], events=t["events"], control="control", as_of=AS_OF,
+        metrics=METRICS,
+    ).table,
+    "customers' values": lambda t: (
+        cx.fit_ltv(t["orders"], as_of=AS_OF, seed=1).customers().order_by("customer_id").execute()
+    ),
+    "holdout": lambda t: cx.holdout_ltv(t["orders"], split="2024-06-30", as_of=AS_OF).table,
+    "activity": lambda t: cx.activity(t["orders"], as_of=AS_OF),
+    "completeness": lambda t: cx.completeness(t["orders"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_answers_are_those_of_duckdb(
+    name: str, here: dict[str, Any], there: dict[str, Any]
+) -> None:
+    answers = [ANALYSES[name](tables).reset_index(drop=True) for tables in (here, there)]
+    pd.testing.assert_frame_equal(*answers, check_dtype=False, rtol=1e-6)
+
+
+def test_only_small_tables_travel(
+    here: dict[str, Any], there: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cxlib.sources import warehouse
+
+    travelled: list[int] = []
+    execute = warehouse._Cursor.execute
+
+    def counting(self: Any, *args: Any, **kwargs: Any) -> Any:
+        done = execute(self, *args, **kwargs)
+        travelled.append(max(self.rowcount, 0))
+        return done
+
+    monkeypatch.setattr(warehouse._Cursor, "execute", counting)
+    n_orders = here["orders"].table.count().execute()
+    n_events = here["events"].table.count().execute()
+    for name, n_rows in (("activity", n_orders), ("funnel", n_events), ("experiment", n_events)):
+        travelled.clear()
+        ANALYSES[name](there)
+        assert 0 < sum(travelled) < n_rows / 20
+
+
+def test_the_session_can_write_nothing(there: dict[str, Any]) -> None:
+    import psycopg
+
+    session = there["orders"].table.get_backend()
+    for statement in (
+        "create table mine (x int)",
+        "create temp table mine (x int)",
+        "delete from orders",
+        "update orders set net_revenue = 0",
+        "drop table orders",
+    ):
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            session.raw_sql(statement)
+        session.begin_anew()
+    assert there["orders"].table.count().execute() > 0
+
+
+def test_one_snapshot_until_the_next_read(address: str, there: dict[str, Any]) -> None:
+    seen = there["events"].table.count()
+    before = seen.execute()
+    writer = ibis.connect(address)
+    writer.raw_sql("insert into events select * from events limit 10")
+    writer.con.commit()
+    assert seen.execute() == before
+    again = cx.read("${WAREHOUSE_URL}::events").table.count().execute()
+    writer.raw_sql(
+        "delete from events where ctid in (select ctid from events order by ctid desc limit 10)"
+    )
+    writer.con.commit()
+    writer.disconnect()
+    assert again == before + 10
+
+
+def test_names_with_quotes_are_names(there: dict[str, Any]) -> None:
+    odd = cx.read('${WAREHOUSE_URL}::public.odd "name; drop table orders')
+    assert odd.table.count().execute() == 1
+    with pytest.raises(cx.DataError, match="no table 'x\\\\'; drop table orders; --'|no table"):
+        cx.read("${WAREHOUSE_URL}::public.x'; drop table orders; --")
+    assert there["orders"].table.count().execute() > 0
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("${WAREHOUSE_URL}::public.order", r"no table 'order' in schema 'public'; .* 'orders'\?"),
+        ("${WAREHOUSE_URL}::shop.orders", "no table 'orders' in schema 'shop'; it has none"),
+        ("${WAREHOUSE_URL}", "names no table; write '…::schema.table'"),
+        ("${NO_SUCH_URL}::orders", "names NO_SUCH_URL, which the environment does not hold"),
+    ],
+)
+def test_what_is_not_there_is_said(source: str, message: str, there: dict[str, Any]) -> None:
+    with pytest.raises(cx.CxError, match=message) as error:
+        cx.read(source)
+    assert SECRET not in str(error.value)
+
+
+def test_an_address_with_a_password_in_it_is_refused(address: str) -> None:
+    with pytest.raises(cx.ParameterError, match="put it into the environment") as error:
+        cx.read(f"{address}::orders")
+    assert SECRET not in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", ["user", "port", "database"])
+def test_a_server_that_says_no_is_told_without_the_password(
+    wrong: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = {
+        "user": address.replace("//shop:", "//nobody:"),
+        "port": address.replace(address.rpartition(":")[2], "1/shop"),
+        "database": address.replace("/shop", "/none", 2).replace("//none:", "//shop:"),
+    }[wrong]
+    monkeypatch.setenv("WAREHOUSE_URL", changed)
+    with pytest.raises(cx.DataError, match="cannot connect: .") as error:
+        cx.read("${WAREHOUSE_URL}::orders")
+    assert "${WAREHOUSE_URL}" in str(error.value)
+    assert SECRET not in str(error.value)
+
+
+def test_a_server_that_goes_away_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server() as gone:
+        writer = ibis.connect(gone)
+        writer.create_table("orders", sample()["orders"].table.to_pyarrow())
+        writer.disconnect()
+        monkeypatch.setenv("WAREHOUSE_URL", gone)
+        orders = cx.read("${WAREHOUSE_URL}::orders")
+        cx.retention(orders, as_of=AS_OF)
+    for _ in range(2):  # as it goes, and once it is gone
+        with pytest.raises(cx.DataError, match=r"source '\$\{WAREHOUSE_URL\}': .*(clos|terminat)"):
+            cx.retention(orders, as_of=AS_OF)
+    with pytest.raises(cx.DataError, match="cannot connect"):
+        cx.read("${WAREHOUSE_URL}::orders")
+
+
+def test_orders_here_and_exposures_there_are_refused(
+    here: dict[str, Any], there: dict[str, Any]
+) -> None:
+    with pytest.raises(cx.DataError, match="lie in different engines"):
+        cx.experiment(
+            there["exposures"], orders=here["orders"], control="control", as_of=AS_OF,
+            metrics=[cx.Mean("net_revenue")],
+        )  # fmt: skip
