@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import ibis
-import pandas as pd
 import pytest
+from analyses import ANALYSES, AS_OF, check_same, sample
 from postgres_server import SECRET, programs, server
 
 import cxlib as cx
@@ -16,21 +15,7 @@ from cxlib.sources import postgres
 
 pytestmark = pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed")
 
-SAMPLE = Path(__file__).parent.parent / "data" / "sample"
-AS_OF = "2024-12-31"
 NAMES = ("orders", "events", "exposures")
-
-
-def sample() -> dict[str, Any]:
-    def read(name: str, **options: str) -> Any:
-        return cx.read(str(SAMPLE / name), **options)
-
-    zone = {"timezone": "Europe/London"}
-    return {
-        "orders": cx.clean_orders(read("orders.csv", preset="shopify"), **zone),
-        "events": cx.clean_events(read("events.parquet"), **zone),
-        "exposures": cx.clean_exposures(read("exposures.csv"), **zone),
-    }
 
 
 @pytest.fixture(scope="module")
@@ -57,44 +42,11 @@ def here() -> dict[str, Any]:
     return sample()
 
 
-METRICS = [
-    cx.Conversion("purchase", within="7 days"),
-    cx.Mean("net_revenue", within="14 days", cap=0.99, before="28 days"),
-    cx.Ratio("net_revenue", "n_orders"),
-    cx.Quantile("net_revenue", 0.9),
-]
-STEPS: dict[str, Any] = {"steps": ["view", "cart", "purchase"], "window": "7 days", "as_of": AS_OF}
-ANALYSES: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "retention": lambda t: cx.retention(t["orders"], as_of=AS_OF, by="country"),
-    "retention in exact periods": lambda t: cx.retention(
-        t["orders"], as_of=AS_OF, period="30 days", kind="on_or_after"
-    ),
-    "revenue retention": lambda t: cx.net_revenue_retention(t["orders"], as_of=AS_OF),
-    "repeat rate": lambda t: cx.repeat_rate(t["orders"], as_of=AS_OF, within="90 days"),
-    "second order": lambda t: cx.time_to_second_order(t["orders"], as_of=AS_OF),
-    "rfm": lambda t: cx.rfm(t["orders"], as_of=AS_OF).order_by("customer_id").execute(),
-    "funnel": lambda t: cx.funnel(t["events"], **STEPS),
-    "funnel, strict": lambda t: cx.funnel(t["events"], **STEPS, order="strict"),
-    "funnel, any order": lambda t: cx.funnel(t["events"], **STEPS, order="any", by="country"),
-    "experiment": lambda t: cx.experiment(
-        t["exposures"], orders=t["orders"], events=t["events"], control="control", as_of=AS_OF,
-        metrics=METRICS,
-    ).table,
-    "customers' values": lambda t: (
-        cx.fit_ltv(t["orders"], as_of=AS_OF, seed=1).customers().order_by("customer_id").execute()
-    ),
-    "holdout": lambda t: cx.holdout_ltv(t["orders"], split="2024-06-30", as_of=AS_OF).table,
-    "activity": lambda t: cx.activity(t["orders"], as_of=AS_OF),
-    "completeness": lambda t: cx.completeness(t["orders"]),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", ANALYSES)
 def test_answers_are_those_of_duckdb(
     name: str, here: dict[str, Any], there: dict[str, Any]
 ) -> None:
-    answers = [ANALYSES[name](tables).reset_index(drop=True) for tables in (here, there)]
-    pd.testing.assert_frame_equal(*answers, check_dtype=False, rtol=1e-6)
+    check_same(name, here, there)
 
 
 def test_only_small_tables_travel(

@@ -129,7 +129,7 @@ def test_a_folder_or_a_pipe_is_no_file(tmp_path: Path) -> None:
 
 def test_other_addresses_are_refused() -> None:
     with pytest.raises(ParameterError, match="unknown kind of address; known are .csv"):
-        read("postgres://host/db::orders")
+        read("mysql://host/db::orders")
 
 
 def test_what_the_engine_finds_only_while_reading_is_one_clear_error(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, listed, suggest
-from cxlib.sources import postgres
+from cxlib.sources import postgres, spark
 from cxlib.sources.engine import Opened, engine, quoted
 from cxlib.sources.files import open_files
 from cxlib.sources.formats import Layout
@@ -59,6 +59,8 @@ def _open_address(shown: str, encoding: str | None, layout: Layout | None) -> Op
         return Opened(_open_duckdb(address.removeprefix("duckdb://"), shown), shown)
     if scheme in postgres.SCHEMES:
         return Opened(postgres.open_postgres(address, shown), shown)
+    if scheme in spark.SCHEMES:
+        return Opened(spark.open_spark(address, shown), shown)
     if "://" in address:
         raise ParameterError(f"source {shown!r}: unknown kind of address; known are {KNOWN}")
     opened = open_files(address, shown, KNOWN, encoding=encoding, layout=layout)

@@ -1,0 +1,78 @@
+"""Every public analysis on the cleaned sample, for tests that hold two engines together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import cxlib as cx
+
+SAMPLE = Path(__file__).parent.parent / "data" / "sample"
+AS_OF = "2024-12-31"
+Tables = dict[str, Any]
+
+
+def sample() -> Tables:
+    """Return the cleaned tables of the sample shop, in DuckDB."""
+    zone = {"timezone": "Europe/London"}
+    return {
+        "orders": cx.clean_orders(cx.read(SAMPLE / "orders.csv", preset="shopify"), **zone),
+        "events": cx.clean_events(cx.read(SAMPLE / "events.parquet"), **zone),
+        "exposures": cx.clean_exposures(cx.read(SAMPLE / "exposures.csv"), **zone),
+    }
+
+
+STEPS: dict[str, Any] = {"steps": ["view", "cart", "purchase"], "window": "7 days", "as_of": AS_OF}
+
+
+def _experiment(tables: Tables) -> pd.DataFrame:
+    return cx.experiment(
+        tables["exposures"],
+        orders=tables["orders"],
+        events=tables["events"],
+        control="control",
+        as_of=AS_OF,
+        metrics=[
+            cx.Conversion("purchase", within="7 days"),
+            cx.Mean("net_revenue", within="14 days", cap=0.99, before="28 days"),
+            cx.Ratio("net_revenue", "n_orders"),
+            cx.Quantile("net_revenue", 0.9),
+        ],
+    ).table
+
+
+def _customers(tables: Tables) -> pd.DataFrame:
+    fit = cx.fit_ltv(tables["orders"], as_of=AS_OF, n_boot=40, seed=1)
+    return fit.customers().order_by("customer_id").execute()
+
+
+FUNNELS_AND_RETENTION: dict[str, Callable[[Tables], pd.DataFrame]] = {
+    "retention": lambda t: cx.retention(t["orders"], as_of=AS_OF, by="country"),
+    "retention, exact periods": lambda t: cx.retention(
+        t["orders"], as_of=AS_OF, period="30 days", kind="on_or_after"
+    ),
+    "funnel": lambda t: cx.funnel(t["events"], **STEPS),
+    "funnel, strict": lambda t: cx.funnel(t["events"], **STEPS, order="strict"),
+    "funnel, any order": lambda t: cx.funnel(t["events"], **STEPS, order="any", by="country"),
+}
+OTHERS: dict[str, Callable[[Tables], pd.DataFrame]] = {
+    "net_revenue_retention": lambda t: cx.net_revenue_retention(t["orders"], as_of=AS_OF),
+    "repeat_rate": lambda t: cx.repeat_rate(t["orders"], as_of=AS_OF, within="90 days"),
+    "time_to_second_order": lambda t: cx.time_to_second_order(t["orders"], as_of=AS_OF),
+    "rfm": lambda t: cx.rfm(t["orders"], as_of=AS_OF).order_by("customer_id").execute(),
+    "experiment": _experiment,
+    "fit_ltv, customers": _customers,
+    "holdout_ltv": lambda t: cx.holdout_ltv(t["orders"], split="2024-06-30", as_of=AS_OF).table,
+    "activity": lambda t: cx.activity(t["orders"], as_of=AS_OF),
+    "completeness": lambda t: cx.completeness(t["orders"]),
+}
+ANALYSES = FUNNELS_AND_RETENTION | OTHERS
+
+
+def check_same(name: str, one: Tables, other: Tables) -> None:
+    """Hold that an analysis gives the same answer from both sets of tables."""
+    answers = [ANALYSES[name](tables).reset_index(drop=True) for tables in (one, other)]
+    pd.testing.assert_frame_equal(*answers, check_dtype=False, rtol=1e-6)
