@@ -47,14 +47,14 @@ class Headline:
     @property
     def text(self) -> str:
         """The value as people read it: ``31.2%``, ``£12,345``, ``14 days``."""
-        return "withheld" if self.value is None else self._write(self.value)
+        return "withheld" if self.value is None else self.write(self.value)
 
     @property
     def interval(self) -> str:
         """The interval as people read it, or nothing."""
         if self.low is None or self.high is None:
             return ""
-        low, high = self._write(self.low), self._write(self.high)
+        low, high = self.write(self.low), self.write(self.high)
         return f"{low.removesuffix(f' {self.unit}')} to {high}"
 
     def __repr__(self) -> str:
@@ -78,7 +78,8 @@ class Headline:
             HEADLINE_MIME: asdict(self),
         }
 
-    def _write(self, value: float) -> str:
+    def write(self, value: float) -> str:
+        """Return a number as this headline writes its own."""
         if self.unit in ("share", "change"):
             digits = 2 if 0 < abs(value) < 0.01 else 1
             sign = "+" if self.unit == "change" else ""

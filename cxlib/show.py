@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from cxlib._checks import ParameterError
+from cxlib._csv import to_csv
+from cxlib._published import MONEY, fit_to_show, is_published
+
 if TYPE_CHECKING:
     import pandas as pd
 
+TABLE_MIME = "application/vnd.cx.table+json"
+"""Carries a named table, exact, in a published notebook's output; the report writes it as CSV."""
+
 SHARE = re.compile(r"(^|_)(rate|share|filled|retention|alive)(_|$)")
 CHANGE = re.compile(r"^lift|(^|_)total_error$")
-MONEY = re.compile(r"(^|_)(revenue|ltv|spend|amount)(_|$)")
 CHANCE = re.compile(r"^p(_|$)")
-UNKNOWN = "–"
+UNKNOWN, HIDDEN = "–", "*"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 BOUND = re.compile(r"(^|_)ci_(low|high)$")
 
 
 class Shown:
     """A table made ready for reading; Jupyter and reports show it."""
 
-    def __init__(self, table: pd.DataFrame) -> None:
-        self._table = table
+    def __init__(self, table: pd.DataFrame, note: str = "", carried: dict[str, Any] | None = None):
+        self._table, self._note, self._carried = table, note, carried
 
     def __repr__(self) -> str:
-        return str(self._table.to_string(index=False))
+        text = str(self._table.to_string(index=False)) if len(self._table) or not self._note else ""
+        return "\n".join(part for part in (text, self._note) if part)
 
     def _repr_html_(self) -> str:
-        return str(self._table.to_html(index=False, border=0))
+        table = (
+            str(self._table.to_html(index=False, border=0))
+            if len(self._table) or not self._note
+            else ""
+        )
+        return table + (f"<p>{html.escape(self._note)}</p>" if self._note else "")
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        carried = {TABLE_MIME: self._carried} if self._carried else {}
+        return {"text/plain": repr(self), "text/html": self._repr_html_(), **carried}
 
 
-def show(table: pd.DataFrame, *, rows: int | None = None) -> Shown:
+def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = None) -> Shown:
     """Show a table in words and units: shares as percentages, counts with thousands, dates as days.
 
     Parameters
@@ -39,6 +57,9 @@ def show(table: pd.DataFrame, *, rows: int | None = None) -> Shown:
         What an analysis returned; it is not changed.
     rows : int, optional
         Show so many rows from the top; negative, from the bottom.
+    name : str, optional
+        Let readers of the report take the table along: a published page links a CSV of that name
+        with every row and exact numbers.
 
     Returns
     -------
@@ -46,7 +67,14 @@ def show(table: pd.DataFrame, *, rows: int | None = None) -> Shown:
         Displays as a table. Columns are known by their names: ``…_rate`` and ``…_share`` are
         shares, ``lift…`` and ``…total_error`` relative changes, ``…revenue…`` and ``ltv`` money,
         ``p_value`` a chance; the two ends of an interval share a column. Other fractions keep
-        four significant digits; a dash stands for what is not known.
+        four significant digits; a dash stands for what is not known. In a published report the
+        ids of customers are left out, and so are the numbers of groups of fewer than
+        ``min_group`` people (an asterisk, and a note that says so).
+
+    Raises
+    ------
+    ParameterError
+        The name is no name for a file.
 
     Examples
     --------
@@ -58,31 +86,49 @@ def show(table: pd.DataFrame, *, rows: int | None = None) -> Shown:
     """
     import pandas as pd
 
-    part = table if rows is None else table.head(rows) if rows >= 0 else table.tail(-rows)
+    if name is not None and not NAME.fullmatch(name):
+        raise ParameterError(
+            f"name={name!r} becomes a file's name: write small letters, digits, - and _ alone"
+        )
+    whole = fit_to_show(table)
+    fit = whole.cut(rows)
+    part, hidden = fit.table, fit.hidden
     names = [str(name) for name in part.columns]
     bounds_are_shares = any(SHARE.search(name) for name in names)
     texts = {
-        name: _texts(column, _writer(name, column, bounds_are_shares))
-        for name, (_, column) in zip(names, part.items(), strict=True)
+        name: _texts(column, hidden.iloc[:, place], _writer(name, column, bounds_are_shares))
+        for place, (name, (_, column)) in enumerate(zip(names, part.items(), strict=True))
     }
     shown = {}
-    for name, text in texts.items():
-        other = name.removesuffix("low") + "high"
-        if name.endswith("_low") and other in texts:
-            heading = name.removesuffix("_low").removesuffix("ci") + " 95% interval"
+    for column_name, text in texts.items():
+        other = column_name.removesuffix("low") + "high"
+        if column_name.endswith("_low") and other in texts:
+            heading = column_name.removesuffix("_low").removesuffix("ci") + " 95% interval"
             ends = zip(text, texts[other], strict=True)
             shown[heading.replace("_", " ").strip()] = [
-                low if low == high == UNKNOWN else f"{low}\u00a0to\u00a0{high}"
+                low if low == high and low in (UNKNOWN, HIDDEN) else f"{low}\u00a0to\u00a0{high}"
                 for low, high in ends
             ]
-        elif not (name.endswith("_high") and name.removesuffix("high") + "low" in texts):
-            shown[name.replace("_", " ")] = text
-    return Shown(pd.DataFrame(shown))
+        elif not (
+            column_name.endswith("_high") and column_name.removesuffix("high") + "low" in texts
+        ):
+            shown[column_name.replace("_", " ")] = text
+    return Shown(pd.DataFrame(shown), fit.note, _carried(whole.table, name))
 
 
-def _texts(column: pd.Series, write: Any) -> list[str]:
+def _carried(table: pd.DataFrame, name: str | None) -> dict[str, Any] | None:
+    """Return a named table for the report to write down; in JupyterLab nothing is carried."""
+    if name is None or not is_published() or not len(table):
+        return None
+    return {"name": name, "rows": len(table), "csv": to_csv(table)}
+
+
+def _texts(column: pd.Series, hidden: pd.Series, write: Any) -> list[str]:
     known = column.notna()
-    return [write(value) if there else UNKNOWN for value, there in zip(column, known, strict=True)]
+    return [
+        write(value) if there else HIDDEN if out else UNKNOWN
+        for value, there, out in zip(column, known, hidden, strict=True)
+    ]
 
 
 def _writer(name: str, column: pd.Series, bounds_are_shares: bool) -> Any:

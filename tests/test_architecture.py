@@ -14,7 +14,8 @@ import cxlib as cx
 
 PACKAGE = Path(cx.__file__).parent
 FLOORS = [
-    {"_checks", "show"},
+    {"_checks", "_published", "_csv"},
+    {"show"},
     {"tables"},
     {"sources", "clean"},
     {"_intervals", "_survival", "_calendar", "_events", "_bgnbd"},
@@ -24,8 +25,8 @@ FLOORS = [
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 BESIDE = {
-    "plot": {"_checks", "tables"},
-    "headline": {"_checks"},
+    "plot": {"_checks", "_published", "tables"},
+    "headline": {"_checks", "_published"},
     "simulate": {"_checks", "tables", "sources", "clean"},
     "explore": {
         "_checks",

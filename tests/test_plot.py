@@ -159,7 +159,8 @@ def test_jupyter_gets_the_alt_text_and_the_reading_under_the_picture(
     published: list[tuple],
 ) -> None:
     FIGURES["ltv"]().figure._ipython_display_()
-    (data, metadata), (below,) = published
+    (data, metadata), (below, below_metadata) = published
+    assert below_metadata == {"cx_reading": True}, "a page makes it the caption"
     assert data["image/png"].startswith(b"\x89PNG")
     assert metadata["image/png"]["alt"].startswith("Share of expected future value")
     assert below["text/html"].startswith("<p>The best tenth of customers holds 18%")

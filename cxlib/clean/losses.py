@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import DataError
+from cxlib._published import fit_to_show
 from cxlib.show import show
 from cxlib.sources import Raw
 from cxlib.tables import Contract, check_types
@@ -92,15 +93,24 @@ class Cleaned:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         account = {name: getattr(self, name) for name in ACCOUNT}
-        rules = self.losses.to_dict("records")
+        told = {**account, "last_day": self.last_day}
+        rules = fit_to_show(self.losses).table.to_dict("records")
         table = self.contract.name if self.contract else "table"
         origin = {"origin": self.origin} if self.origin else {}
-        return {LOSSES_MIME: {"table": table, **origin, **account, "rules": rules}}
+        return {LOSSES_MIME: {"table": table, **origin, **told, "rules": rules}}
 
     def of(self, raw: Raw) -> Cleaned:
         """Return the same, with what reading had to say of ``raw``."""
         said = "; ".join(one for one in (raw.origin, *raw.notes) if one)
         return replace(self, origin=f"{raw.name} {said}" if said else "")
+
+    @cached_property
+    def last_day(self) -> str | None:
+        """The day of the last kept row, where the table has times."""
+        if self.contract is None or self.contract.when not in self.table.columns:
+            return None
+        found = self.table[self.contract.when].max().execute()
+        return None if pd.isna(found) else pd.Timestamp(found).date().isoformat()
 
     @cached_property
     def currency(self) -> str | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from html import escape
 from typing import Any, ParamSpec
 
@@ -14,9 +13,12 @@ import matplotlib.figure
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 
 from cxlib._checks import ParameterError
+from cxlib._published import Fit, fit_to_show, is_published
+from cxlib.plot import _picture
 
 P = ParamSpec("P")
 INK, ACCENT, GREY = "#1f2933", "#1b5e8c", "#8a949e"
@@ -25,6 +27,12 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
 MOST_BANDS = 4
 """Groups that may show their intervals: the bands of more hide one another."""
+
+
+FONTS = ("DejaVu Sans", "Noto Sans", "Noto Sans Hebrew", "Noto Sans Arabic")
+"""Latin, Cyrillic, Hebrew, Arabic and Persian stand in the first, which comes with matplotlib."""
+FONTS_BESIDE = ("Noto Sans CJK JP", "Noto Sans Devanagari", "Noto Sans Thai")
+"""For scripts that the first ones lack, where they are installed."""
 
 
 class Figure(matplotlib.figure.Figure):
@@ -39,14 +47,25 @@ class Figure(matplotlib.figure.Figure):
         publish_display_data(*self._repr_mimebundle_())
         if self.reading:
             html = f"<p>{escape(self.reading)}</p>"
-            publish_display_data({"text/html": html, "text/plain": self.reading})
+            data = {"text/html": html, "text/plain": self.reading}
+            publish_display_data(data, {"cx_reading": True})
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        picture = io.BytesIO()
-        self.savefig(picture, format="png", dpi=144, bbox_inches="tight", facecolor="white")
-        return {"image/png": picture.getvalue(), "text/plain": self.alt}, {
-            "image/png": {"alt": self.alt}
+        words = {"alt": self.alt, "reading": self.reading}
+        if not is_published():
+            return {"image/png": _picture.wide(self), "text/plain": self.alt}, {"image/png": words}
+        pictures = {
+            "image/png": _picture.wide(self, small=True),
+            _picture.NARROW_MIME: _picture.narrow(self),
         }
+        return {**pictures, "text/plain": self.alt}, {"image/png": words}
+
+
+@cache
+def fonts() -> list[str]:
+    """Return the fonts to look for a letter in, those of them that are installed."""
+    known = set(font_manager.get_font_names())
+    return [name for name in (*FONTS, *FONTS_BESIDE) if name in known]
 
 
 def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
@@ -54,6 +73,7 @@ def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
     style = {
         **sns.axes_style("whitegrid"),
         **sns.plotting_context("notebook"),
+        "font.family": fonts(),
         "axes.titlelocation": "left",
         "axes.titleweight": "bold",
         "axes.titlesize": 13,
@@ -66,13 +86,37 @@ def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Axes:
-        _check_table(draw, args[0] if args else kwargs.get("table"))
+        table: Any = args[0] if args else kwargs.get("table")
+        _check_table(draw, table)
+        fit = fit_to_show(table)
         # loads Jupyter's backend, which makes pyplot interactive: the context must not undo that
         plt.draw_if_interactive()
         with plt.rc_context(style):
-            return draw(*args, **kwargs)
+            if not fit.note:
+                return draw(*args, **kwargs)
+            rest = args[1:]
+            kwargs.pop("table", None)
+            return _draw_fit(draw, fit, table.dtypes, rest, kwargs)
 
     return wrapper
+
+
+def _draw_fit(
+    draw: Callable[..., Axes], fit: Fit, dtypes: pd.Series, rest: Any, words: Any
+) -> Axes:
+    """Draw what may be shown of a table, and say below the picture what may not."""
+    kept = fit.table[~fit.small]
+    if kept.empty:
+        ax = axes(words.get("ax"), 7, 1.2)
+        ax.set_axis_off()
+        ax.text(0, 0.5, "Not shown: the groups are too small.", va="center")
+        ax.figure.alt = ax.figure.reading = fit.note  # type: ignore[union-attr]
+        return ax
+    whole = {name: dtypes[name] for name in kept.columns if not kept[name].isna().any()}
+    ax = draw(kept.astype(whole).reset_index(drop=True), *rest, **words)
+    figure: Any = ax.figure
+    figure.reading = f"{getattr(figure, 'reading', '')} {fit.note}".strip()
+    return ax
 
 
 def _check_table(draw: Callable[..., Axes], table: object) -> None:

@@ -59,7 +59,9 @@ def prepare(
     if check.mistakes:
         raise plan_error(path, check.mistakes)
     names = tuple(job.name for job in every)
-    return ReadyPlan(path.stem, plan.title or path.stem, as_of, root, tuple(jobs), names)
+    return ReadyPlan(
+        path.stem, plan.title or path.stem, as_of, root, tuple(jobs), names, plan.min_group
+    )
 
 
 def _seen_from(root: Path, folder: Path, source: str) -> str:

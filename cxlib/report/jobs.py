@@ -48,7 +48,8 @@ class ReadyPlan:
     """A plan that was checked whole.
 
     ``root`` is the folder that holds ``notebooks/``; ``names`` are the plan's reports in
-    order, of which ``jobs`` are to run.
+    order, of which ``jobs`` are to run. ``min_group`` is the fewest people whose numbers the
+    pages show.
     """
 
     name: str
@@ -57,3 +58,4 @@ class ReadyPlan:
     root: Path
     jobs: tuple[Job, ...]
     names: tuple[str, ...]
+    min_group: int = 10

@@ -98,8 +98,8 @@ CLASSES = {"num", "scroll", "lost"}
 PLAIN = ("alt", "colspan", "dir", "lang", "open", "role", "rowspan", "scope", "tabindex", "title")
 PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+")
 _ONE = r"[<>≤≥~]?\s?[-+−]?[£€$₪¥]?\s?[\d,.]*\d\s?(e[-+]?\d+)?(%|[kmx×]|bn)?"
-NUMBER = re.compile(rf"{_ONE}(\s?(to|vs|of|–)\s?{_ONE})?|–")
-"""A number, two of them (``1.2 to 3.4``), or the dash of a number that is not there."""
+NUMBER = re.compile(rf"{_ONE}(\s?(to|vs|of|–)\s?{_ONE})?|–|\*")
+"""A number, two of them (``1.2 to 3.4``), or the sign of one that is not there."""
 
 NULLS = ("NaN", "NaT", "<NA>")
 
@@ -112,7 +112,7 @@ def _allowed(tag: str, name: str, value: str) -> bool:
         return tag == "a" and value.startswith("#")
     if name == "src":
         return tag == "img" and PICTURE.fullmatch(value) is not None
-    return name in PLAIN or name in ("style", "aria-label") or (name == "id" and tag[0] == "h")
+    return name in PLAIN or name in ("style", "aria-label")
 
 
 _CLEANER = Cleaner(
@@ -128,13 +128,22 @@ _CLEANER = Cleaner(
 def safe(html: str, label: str = "") -> Markup:
     """Return markup with nothing in it that runs, loads or leads away.
 
-    ``label`` names its tables for readers who hear the page.
+    ``label`` names its tables for readers who hear the page. Headings become words in bold:
+    only a page's own text has headings.
     """
+    return _safe(html, label, keeps_headings=False)
+
+
+def _safe(html: str, label: str, keeps_headings: bool) -> Markup:
     soup = BeautifulSoup(html, "html.parser")
     for element in soup.find_all(DROPPED):
         element.decompose()
-    for heading in soup.find_all("h1"):
-        heading.name = "h2"
+    for heading in soup.find_all(re.compile("^h[1-6]$")):
+        if not keeps_headings:
+            heading.name = "strong"
+            heading.wrap(soup.new_tag("p"))
+        elif heading.name == "h1":
+            heading.name = "h2"
     for table in soup.find_all("table"):
         _dress(soup, table, label)
     for image in soup.find_all("img"):
@@ -157,11 +166,11 @@ def _dress(soup: BeautifulSoup, table: Tag, label: str) -> None:
             group = "group" if str(cell.get("colspan", "1")) != "1" else ""
             cell["scope"] = f"col{group}" if in_head else "row"
         elif words in NULLS:
-            cell.string, cell["class"], cell["title"] = "–", "num", "no value"
+            cell.string, cell["class"] = "–", "num"
         elif NUMBER.fullmatch(words):
             cell["class"] = "num"
     _align_heads(table)
-    named = f"Table: {label}" if label else "Table"
+    named = f"Table {label}".strip()
     box = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": named}
     table.wrap(soup.new_tag("div", attrs=box))
 
@@ -213,7 +222,8 @@ def prose(cell: Mapping[str, Any]) -> Markup:
     renderer = IPythonRenderer(
         escape=False, attachments=cell.get("attachments", {}), exclude_anchor_links=True
     )
-    return safe(MarkdownWithMath(renderer=renderer).render(cell["source"]))
+    html = MarkdownWithMath(renderer=renderer).render(cell["source"])
+    return _safe(html, "", keeps_headings=True)
 
 
 def words(html: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import re
 from collections.abc import Mapping
@@ -11,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
+from markupsafe import Markup
 from nbconvert.exporters import TemplateExporter
 from nbformat import NotebookNode
 
-from cxlib.headline import HEADLINE_MIME, Headline
-from cxlib.report.markup import prose, safe, words
+from cxlib._checks import DataError
+from cxlib.headline import Headline
+from cxlib.report import glossary, trend
+from cxlib.report.markup import prose, words
+from cxlib.report.outline import Outline, outline, title_of
+from cxlib.report.outputs import ROOMS
 
-HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$", re.MULTILINE)
-DRAWN = re.compile(r"^\[?\s*<(Axes|Figure|matplotlib|seaborn)\b|^(Text|array)\(")
-"""What a plotting call leaves behind as text; the picture says it all."""
+__all__ = ["as_former", "fill", "render", "title_of"]
+
+MOST_BYTES = 1_500_000
+"""A page is one file that opens at once, by mail too."""
 
 
 class PageExporter(TemplateExporter):
@@ -43,17 +48,42 @@ def exporter() -> PageExporter:
         template_file="page.html.j2",
         extra_template_basedirs=[str(Path(__file__).parent)],
     )
-    filters = (prose, safe, picture, alt, drawn, plain, day, moment, duration, card)
-    for function in filters:
+    for function in (prose, day, moment, duration, card, moved, freshness, shown):
         made.register_filter(function.__name__, function)
     return made
 
 
 def render(notebook: NotebookNode, **about: Any) -> str:
-    """Return the page of an executed notebook; ``about`` has its ``result`` and its ``task``."""
-    shown = NotebookNode(notebook, cells=_shown(notebook))
-    page, _ = exporter().from_notebook_node(shown, resources=about)
-    return page
+    """Return the page of an executed notebook; ``about`` has its ``result`` and its ``task``.
+
+    Raises
+    ------
+    DataError
+        The page is too large, also with its pictures left out.
+    """
+    code = bool(about["task"].run.get("code"))
+    for room in ROOMS:
+        page = _written(notebook, outline(notebook, room, code), about)
+        if len(page.encode()) <= MOST_BYTES:
+            return page
+    raise DataError(
+        f"the page would be {len(page.encode()):,} bytes, more than {MOST_BYTES:,}, without one "
+        "picture; show fewer or shorter tables"
+    )
+
+
+def _written(notebook: NotebookNode, told: Outline, about: Mapping[str, Any]) -> str:
+    resources = {**about, "outline": told, "terms": ()}
+    page, _ = exporter().from_notebook_node(notebook, resources=resources)
+    resources["terms"] = glossary.used(_read_aloud(page))
+    page, _ = exporter().from_notebook_node(notebook, resources=resources)
+    return str(page)
+
+
+def _read_aloud(page: str) -> str:
+    """Return the words of a page, without its pictures and its head."""
+    body = page[page.index("<body") :]
+    return words(re.sub(r"data:image/[^\"]*", "", body))
 
 
 def fill(template: str, **values: Any) -> str:
@@ -67,92 +97,12 @@ def as_former(text: str, made: str, failed: str) -> str:
         f'<p class="former">This page is from the run of {moment(made)}. '
         f"The run of {moment(failed)} failed; the index says why.</p>"
     )
-    return re.sub(r'<main>(\s*<p class="former">.*?</p>)?', f"<main>\n{note}", text, count=1)
-
-
-def title_of(notebook: NotebookNode, otherwise: str) -> str:
-    """Return a notebook's first H1 as plain text."""
-    for cell in notebook.cells:
-        found = HEADING.search(cell.source) if cell.cell_type == "markdown" else None
-        if found and found[1] == "#":
-            return words(prose({"source": found[2]}))
-    return otherwise
-
-
-def _shown(notebook: NotebookNode) -> list[NotebookNode]:
-    """Return the cells that a reader sees, each knowing the heading that it stands under.
-
-    The title and the headlines stand at the top of the page; a heading left with nothing
-    under it goes too.
-    """
-    cells, near, title_taken = [], "", False
-    for cell in notebook.cells:
-        source, outputs = cell.source, []
-        if cell.cell_type == "markdown":
-            found = HEADING.search(source)
-            if found and found[1] == "#" and not title_taken:
-                source, title_taken = source.replace(found[0], "", 1), True
-            elif found:
-                near = words(found[2])
-        else:
-            outputs = [out for out in cell.get("outputs", []) if HEADLINE_MIME not in _data(out)]
-            source = ""
-        if source.strip() or outputs:
-            cells.append(NotebookNode(cell, source=source, outputs=outputs, near=near))
-    followers = [*cells[1:], None]
-    return [cell for cell, after in zip(cells, followers, strict=False) if not _bare(cell, after)]
-
-
-def _bare(cell: NotebookNode, after: NotebookNode | None) -> bool:
-    """Say whether a cell is a heading alone, with nothing before the next one like it."""
-    level = _level(cell)
-    if not level or len(cell.source.strip().splitlines()) > 1:
-        return False
-    return after is None or 0 < _level(after) <= level
-
-
-def _level(cell: NotebookNode) -> int:
-    found = HEADING.match(cell.source.strip())
-    return len(found[1]) if found else 0
-
-
-def _data(output: NotebookNode) -> Mapping[str, Any]:
-    return output.get("data", {})
-
-
-def picture(output: NotebookNode) -> str:
-    """Return the address of an output's picture, the picture in it, or nothing."""
-    data = _data(output)
-    if "image/svg+xml" in data:
-        packed = base64.b64encode(data["image/svg+xml"].encode()).decode()
-        return f"data:image/svg+xml;base64,{packed}"
-    kind = next((kind for kind in ("image/png", "image/jpeg") if kind in data), None)
-    return f"data:{kind};base64,{''.join(data[kind].split())}" if kind else ""
-
-
-def alt(output: NotebookNode, near: str) -> str:
-    """Return a picture's own description, or where it stands."""
-    known = output.get("metadata", {})
-    own = known.get("alt") or next(
-        (value["alt"] for value in known.values() if isinstance(value, dict) and value.get("alt")),
-        "",
-    )
-    return own or (f"Figure: {near}" if near else "Figure")
-
-
-def drawn(text: str) -> bool:
-    """Say whether text is only what a plotting call returns."""
-    return DRAWN.match(text) is not None
-
-
-def plain(text: str) -> str:
-    """Return terminal text without its colours."""
-    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).strip("\n")
+    return re.sub(r'(<main[^>]*>)(\s*<p class="former">.*?</p>)?', rf"\1\n{note}", text, count=1)
 
 
 def day(value: dt.date | str) -> str:
     """Return a date as people write it: 31 December 2024."""
-    date = dt.date.fromisoformat(str(value))
+    date = dt.date.fromisoformat(str(value)[:10])
     return f"{date.day} {date:%B %Y}"
 
 
@@ -171,3 +121,30 @@ def duration(seconds: float) -> str:
 def card(data: Mapping[str, Any]) -> Headline:
     """Return a headline from its record."""
     return Headline(**data)
+
+
+def moved(headline: Headline, history: Any) -> trend.Move:
+    """Return how a headline moved, by its report's ``history``."""
+    series = [one for one in history or () if one["name"] == headline.name]
+    return trend.move(headline, series[0] if series else None, day)
+
+
+def freshness(account: Mapping[str, Any], as_of: str) -> str:
+    """Return how near the last row of a table comes to the as-of day, in words."""
+    last = account.get("last_day")
+    if not last:
+        return ""
+    gap = (dt.date.fromisoformat(as_of) - dt.date.fromisoformat(last)).days
+    if gap == 0:
+        return f"The last row is of {day(last)}, the as-of day."
+    if gap > 0:
+        days = "1 day" if gap == 1 else f"{gap:,} days"
+        return f"The last row is of {day(last)}, {days} before the as-of day."
+    return f"Rows go on to {day(last)}; those after the as-of day are not counted."
+
+
+def shown(value: Any) -> Markup | str:
+    """Return a parameter's value as a reader writes it."""
+    if value is None or value == "":
+        return "none"
+    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)

@@ -52,6 +52,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(extra="forbid")
     title: str = ""
     defaults: Annotated[dict[str, Text], Mapped] = {}
+    min_group: int = Field(10, ge=1)
     reports: list[Report] = Field(min_length=1)
 
 

@@ -109,6 +109,7 @@ def _opening(plan: ReadyPlan) -> Record:
         "title": plan.title,
         "as_of": plan.as_of.isoformat(),
         "started": _now(),
+        "min_group": plan.min_group,
         "versions": versions | {name: version(name) for name in PACKAGES},
     }
 
@@ -177,7 +178,8 @@ class Former:
         entry = self.reports.get(name)
         if entry is None:
             return None
-        for file in (entry.get("page"), entry.get("executed_notebook")):
+        tables = [table["file"] for table in entry.get("tables", ())]
+        for file in (entry.get("page"), entry.get("executed_notebook"), *tables):
             if file and (self.folder / file).is_file():
                 (staging / file).parent.mkdir(exist_ok=True)
                 shutil.copy2(self.folder / file, staging / file)
@@ -213,6 +215,7 @@ def _entry(task: runner.Task, result: runner.Result, run: Record, former: Former
         "losses": result.losses,
         "headlines": result.headlines,
         "history": result.history,
+        "tables": result.tables,
     }
 
 

@@ -20,7 +20,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from traitlets import default
 
 from cxlib.headline import HEADLINE_MIME
-from cxlib.report import history, page
+from cxlib.report import beside, history, page, privacy
 from cxlib.report.jobs import Job
 
 LOSSES_MIME = "application/vnd.cx.losses+json"
@@ -79,6 +79,7 @@ class Result:
     headlines: list[dict[str, Any]] = field(default_factory=list)
     losses: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
+    tables: list[dict[str, Any]] = field(default_factory=list)
 
 
 class CutShortError(RuntimeError):
@@ -135,9 +136,11 @@ def execute(task: Task) -> Result:
     executed = task.folder / "notebooks" / f"{job.name}.ipynb"
     running = True
     try:
-        notebook = _run_notebook(task, executed)
+        with privacy.for_readers(job.parameters, task.run.get("min_group", 10)):
+            notebook = _run_notebook(task, executed)
         running = False
         headlines = displayed(notebook, HEADLINE_MIME)
+        tables = beside.write_tables(notebook, task.folder, job.name)
         result = Result(
             job.name,
             page.title_of(notebook, job.name),
@@ -146,6 +149,7 @@ def execute(task: Task) -> Result:
             headlines=headlines,
             losses=displayed(notebook, LOSSES_MIME),
             history=history.placed(headlines, task.past, task.run["as_of"], task.run["started"]),
+            tables=tables,
         )
         text = page.render(notebook, result=result, task=task)
         (task.folder / f"{job.name}.html").write_text(text, encoding="utf-8")
@@ -188,6 +192,7 @@ def _keep_tidy(executed: Path, task: Task) -> None:
         notebook = nbformat.read(executed, as_version=4)
         record = notebook.metadata.get("papermill", {})
         record.update(input_path=task.job.notebook.name, output_path=executed.name)
+        beside.lighten(notebook)
         nbformat.write(notebook, executed)
 
 

@@ -1,0 +1,217 @@
+"""What a published page may show: nobody's id, and no group so small that it speaks of somebody.
+
+The runner says through the environment that a kernel works for readers; in JupyterLab nothing
+here hides anything.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIN_GROUP, SHOW_IDS = "CX_MIN_GROUP", "CX_SHOW_IDS"
+"""Set by the runner: fewest people whose numbers are shown; and 1 where ids were asked for."""
+
+ID = re.compile(
+    r"(^|[_ ])(customer|user|client|person|member|visitor|session|device|contact|order|event"
+    r"|invoice|transaction)[_ ]?(id|ids|no|number|key)$|^id$|e-?mail|(^|[_ ])phone",
+    re.IGNORECASE,
+)
+PEOPLE = ("n", "n_control", "n_units", "n_customers", "n_people", "n_at_risk")
+"""Columns that say how many people a row speaks of."""
+
+PAYERS = ("n_active", "n_repeat")
+"""Columns that say how many of them its money came from."""
+
+MONEY = re.compile(r"(^|_)(revenue|ltv|spend|amount)(_|$)")
+PLACES = ("age", "step", "day", "days", "decile", "frequency", "recency", "low", "high", "within")
+"""Numbers that say where a row stands, not what it counts."""
+
+NOT_GROUPS = ("event", "metric", "kind", "role", "better", "method", "note", "variant_of")
+"""Words that set rows apart without parting the people."""
+
+ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w")
+HIDDEN_ADDRESS = "(address hidden)"
+
+
+def is_published() -> bool:
+    """Say whether what is shown here goes to readers."""
+    return MIN_GROUP in os.environ
+
+
+def min_group() -> int:
+    """Return the fewest people whose numbers may be shown; 0 where nothing is published."""
+    return int(os.environ.get(MIN_GROUP) or 0)
+
+
+def hides_ids() -> bool:
+    """Say whether ids are to be left out."""
+    return is_published() and os.environ.get(SHOW_IDS) != "1"
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A table fit to be shown.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        The table; numbers that may not be shown are null.
+    small, poor : pandas.Series of bool
+        Rows of too few people, and rows whose money came from too few.
+    persons : int
+        Rows that were left out because each speaks of one person.
+    """
+
+    table: pd.DataFrame
+    small: pd.Series
+    poor: pd.Series
+    persons: int = 0
+
+    @property
+    def hidden(self) -> pd.DataFrame:
+        """Which cells were emptied."""
+        import pandas as pd
+
+        emptied = {
+            place: (self.small | self.poor if MONEY.search(str(name)) else self.small)
+            & _counts_something(self.table.iloc[:, place])
+            & (name not in PLACES)
+            for place, name in enumerate(self.table.columns)
+        }
+        return pd.DataFrame(emptied, index=self.table.index)
+
+    @property
+    def note(self) -> str:
+        """What was hidden and why, for the reader; empty where nothing was."""
+        if self.persons:
+            return (
+                f"{self.persons:,} rows, each of one customer or order, are not shown here; a "
+                "notebook's parameter show_ids: bool = True asks for them."
+            )
+        told, least = [], min_group()
+        if self.small.any():
+            told.append(
+                f"{int(self.small.sum()):,} of {len(self.small):,} rows, of fewer than {least} "
+                "people or such that they would give those away by subtraction"
+            )
+        if (self.poor & ~self.small).any():
+            money = int((self.poor & ~self.small).sum())
+            told.append(f"the money in {money:,} rows, paid by fewer than {least} people")
+        return f"* Hidden to protect customers: {'; '.join(told)}." if told else ""
+
+    def cut(self, rows: int | None) -> Fit:
+        """Return so many rows from the top; negative, from the bottom."""
+        if rows is None:
+            return self
+        place = slice(rows) if rows >= 0 else slice(rows, None)
+        return Fit(self.table[place], self.small[place], self.poor[place], self.persons)
+
+
+def fit_to_show(table: pd.DataFrame) -> Fit:
+    """Return a table as readers may see it: as it is, unless a run for readers is under way."""
+    import pandas as pd
+
+    if hides_ids():
+        if _speaks_of_persons(table):
+            known = [name for name in table.columns if not ID.search(str(name))]
+            none = pd.Series([], dtype=bool)
+            return Fit(table.iloc[:0][known], none, none, len(table))
+        table = _without_addresses(table)
+    least = min_group()
+    fit = Fit(table, _small(table, least), _poor(table, least))
+    if not fit.small.any() and not fit.poor.any():
+        return fit
+    hidden = fit.hidden.set_axis(table.columns, axis=1)
+    integers = {
+        name: "Int64"
+        for name in table.columns
+        if hidden[name].any() and pd.api.types.is_integer_dtype(table[name])
+    }
+    return Fit(table.astype(integers).mask(hidden), fit.small, fit.poor)
+
+
+def _speaks_of_persons(table: pd.DataFrame) -> bool:
+    names = [*table.columns, *(name for name in table.index.names if name is not None)]
+    return any(ID.search(str(name)) for name in names)
+
+
+def _without_addresses(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with e-mail addresses in its words taken out."""
+    import pandas as pd
+
+    changed = {}
+    for name, column in table.items():
+        if not pd.api.types.is_object_dtype(column) and not pd.api.types.is_string_dtype(column):
+            continue
+        masked = column.map(lambda value: masked_addresses(value), na_action="ignore")
+        if not masked.equals(column):
+            changed[name] = masked
+    return table.assign(**changed) if changed else table  # type: ignore[arg-type]
+
+
+def masked_addresses(value: Any) -> Any:
+    """Return text without e-mail addresses; anything else as it is."""
+    return ADDRESS.sub(HIDDEN_ADDRESS, value) if isinstance(value, str) else value
+
+
+def _counts_something(column: pd.Series) -> bool:
+    import pandas as pd
+
+    kind = column.dtype
+    counts = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+    return counts or pd.api.types.is_timedelta64_dtype(kind)
+
+
+def _small(table: pd.DataFrame, least: int) -> pd.Series:
+    """Say which rows speak of too few people, or would give such rows away by subtraction."""
+    import pandas as pd
+
+    counts = [name for name in PEOPLE if name in table.columns]
+    none = pd.Series(False, index=range(len(table)))
+    if not counts or least < 2:
+        return none.set_axis(table.index)
+    rows = table.reset_index(drop=True)
+    sizes = rows[counts].astype(float)
+    size = sizes.where(sizes > 0).min(axis=1)
+    small = size < least
+    groups = [name for name in rows if _parts_people(rows, name)]
+    places = [name for name in rows if name in PLACES or name in NOT_GROUPS]
+    for group in groups:
+        others = [name for name in [*groups, *places] if name != group]
+        slices = rows.groupby(others, dropna=False).indices.values() if others else [rows.index]
+        for inside in slices:
+            _hide_one_more(small, size, inside, least)
+    return small.set_axis(table.index)
+
+
+def _hide_one_more(small: pd.Series, size: pd.Series, inside: Any, least: int) -> None:
+    """Hide the next smallest group too, where the total would tell what the hidden ones hold."""
+    here, sizes = small.iloc[inside], size.iloc[inside]
+    if 0 < sizes[here].sum() < least and (~here & sizes.notna()).any():
+        small[sizes[~here].idxmin()] = True
+
+
+def _parts_people(table: pd.DataFrame, name: Any) -> bool:
+    """Say whether a column puts people into groups: words and dates do."""
+    import pandas as pd
+
+    kind = table[name].dtype
+    return not pd.api.types.is_numeric_dtype(kind) and str(name) not in (*NOT_GROUPS, *PLACES)
+
+
+def _poor(table: pd.DataFrame, least: int) -> pd.Series:
+    """Say in which rows the money is that of too few payers."""
+    import pandas as pd
+
+    found = pd.Series(False, index=table.index)
+    for name in PAYERS:
+        if name in table.columns:
+            payers = table[name].astype(float)
+            found |= (payers > 0) & (payers < least)
+    return found
