@@ -9,7 +9,7 @@ from typing import Any
 
 _HOMES = {
     "_checks": ("CxError", "ColumnError", "DataError", "ParameterError", "FitError", "PlanError"),
-    "sources": ("read", "presets"),
+    "sources": ("read", "presets", "set_engine"),
     "clean": (
         "Cleaned",
         "activity",

@@ -10,7 +10,7 @@ from html import escape
 import ibis.expr.types as ir
 
 from cxlib._checks import ColumnError, ParameterError, listed
-from cxlib.sources.engine import Opened
+from cxlib.sources.engine import Opened, set_engine
 from cxlib.sources.formats import Preset, Rules, load_preset, preset_text, presets
 from cxlib.sources.joining import join_frame
 from cxlib.sources.messages import reading
@@ -34,6 +34,7 @@ __all__ = [
     "presets",
     "read",
     "reading",
+    "set_engine",
 ]
 
 LOG = logging.getLogger("cxlib")
