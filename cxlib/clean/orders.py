@@ -107,7 +107,7 @@ def clean_orders(
     """
     check_number("max_loss", max_loss, 0, 1)
     raw = read(raw)
-    _check_columns(raw.table, currency)
+    _check_columns(raw, currency)
     clock = check_clock(raw, timezone, naive, date_format)
     rules = raw.preset.rules if raw.preset else Rules()
     decimal = check_choice("decimal", decimal or rules.decimal, [".", ","])
@@ -121,13 +121,14 @@ def clean_orders(
     return _account(lines, _one_currency(orders, currency), max_loss).of(raw)
 
 
-def _check_columns(table: ir.Table, currency: str | None) -> None:
+def _check_columns(raw: Raw, currency: str | None) -> None:
+    table = raw.table
     needed = ["order_id", "customer_id", "ordered_at"]
     if not {"net_revenue", "amount"} & set(table.columns):
         needed += ["quantity", "unit_price"]
     if currency is not None:
         needed += ["currency"]
-    check_needed(table, "orders", needed)
+    check_needed(table, "orders", needed, raw.preset)
     if "cancelled_at" in table.columns:
         dtype = table["cancelled_at"].type()
         if dtype.is_boolean() or dtype.is_integer():
@@ -183,7 +184,8 @@ def _orders(lines: ir.Table) -> ir.Table:
     if "refunded" in kept.columns:
         refunds = refunds - kept["refunded"].abs().sum().fill_null(0.0)
     orders = kept.group_by("_belongs_to").aggregate(
-        customer_id=kept["customer_id"].max(),
+        # who gave the money back, in some exports, is not who bought
+        customer_id=ibis.coalesce(kept["customer_id"].max(where=placed), kept["customer_id"].max()),
         ordered_at=kept["ordered_at"].min(where=placed),
         **attributes,
         _net=kept["_revenue"].sum(),

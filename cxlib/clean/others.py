@@ -177,7 +177,7 @@ def _typed(
 ) -> tuple[ir.Table, int]:
     """Return the raw rows with typed columns, and their count."""
     table = raw.table
-    check_needed(table, contract.name, contract.required)
+    check_needed(table, contract.name, contract.required, raw.preset)
     clock = check_clock(raw, timezone, naive, date_format)
     of_kind = {
         kind: [column.name for column in contract.columns if column.kind == kind]

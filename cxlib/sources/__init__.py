@@ -14,7 +14,7 @@ from cxlib.sources.engine import Opened, set_engine
 from cxlib.sources.formats import Preset, Rules, load_preset, preset_text, presets
 from cxlib.sources.joining import join_frame
 from cxlib.sources.messages import reading
-from cxlib.sources.naming import named
+from cxlib.sources.naming import named, tidied
 from cxlib.sources.opening import Source, open_source
 from cxlib.sources.recognise import check_needed, recognised
 from cxlib.tables import Contract, check_rows, check_types, with_typed_nulls
@@ -135,10 +135,12 @@ def read(
     if not isinstance(columns or {}, Mapping):
         raise ParameterError(f"columns={columns!r} is not a dict of our names to the source's")
     known = load_preset(preset) if preset is not None else None
-    opened = open_source(
-        source,
-        encoding=encoding or (known.rules.encoding if known else None),
-        layout=known.layout if known else None,
+    opened = tidied(
+        open_source(
+            source,
+            encoding=encoding or (known.rules.encoding if known else None),
+            layout=known.layout if known else None,
+        )
     )
     origin = f"read as {known.name}" if known else ""
     is_read = isinstance(getattr(source, "table", None), ir.Table)
@@ -150,13 +152,12 @@ def read(
     elif known is None and not columns and not is_read and not isinstance(source, ir.Table):
         known, origin = _recognised(opened)
     found = named(opened, known, dict(columns or {}))
-    notes = opened.notes + found.notes
-    if origin or notes:
-        LOG.info("%s: %s", opened.name, "; ".join([*([origin] if origin else []), *notes]))
+    if said := [one for one in (origin, *found.notes) if one]:
+        LOG.info("%s: %s", opened.name, "; ".join(said))
     table = with_typed_nulls(found.table)
     if known is None and isinstance(source, Raw):
         return Raw(table, opened.name, source.preset, source.origin, source.taken, source.notes)
-    return Raw(table, opened.name, known, origin, found.taken, notes)
+    return Raw(table, opened.name, known, origin, found.taken, found.notes)
 
 
 def _recognised(opened: Opened) -> tuple[Preset | None, str]:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from cxlib._checks import ParameterError, fault_in_words, listed, suggest
 
@@ -45,6 +45,13 @@ class Layout(BaseModel):
     names: list[str]
     row_number: str = "row"
 
+    @model_validator(mode="after")
+    def _has_a_name_for_each_group(self) -> Layout:
+        groups = re.compile(self.pattern).groups
+        if groups != len(self.names):
+            raise ValueError(f"pattern has {groups} groups, but there are {len(self.names)} names")
+        return self
+
     @field_validator("pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
@@ -73,6 +80,7 @@ class Preset(BaseModel):
     keep: Names = {}
     lacks: dict[str, str] = {}
     only: dict[str, list[str]] = {}
+    refunds: dict[str, list[str]] = {}
     cancels: dict[str, list[str]] = {}
     blank: dict[str, list[str]] = {}
     layout: Layout | None = None

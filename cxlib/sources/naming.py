@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis
 import ibis.expr.types as ir
@@ -34,23 +35,24 @@ def plain(name: str) -> str:
     return " ".join(UNSEEN.sub("", unicodedata.normalize("NFKC", str(name))).split())
 
 
-def tidied(opened: Opened) -> tuple[ir.Table, tuple[str, ...]]:
-    """Return the table with plain column names, and what was changed."""
-    table = opened.table
-    better = {name: plain(name) for name in table.columns}
-    counts: dict[str, int] = {}
-    for name in better.values():
-        counts[name.lower()] = counts.get(name.lower(), 0) + 1
+def tidied(opened: Opened) -> Opened:
+    """Return the same with plain column names, and a note of what was changed."""
+    better = {name: plain(name) for name in opened.table.columns}
+    counts = Counter(name.lower() for name in better.values())
     changed = {
         name: new
         for name, new in better.items()
-        if new != name and new and counts[new.lower()] == 1
+        if new not in ("", name) and counts[new.lower()] == 1
     }
     if not changed:
-        return table, ()
-    said = f"{listed(map(repr, changed.values()))} without the blanks or unseen marks of the header"
-    new_names = {changed.get(name, name): table[name] for name in table.columns}
-    return table.select(**new_names), (f"read {said}",)
+        return opened
+    note = (
+        f"read {listed(map(repr, changed.values()))} without blanks or unseen marks of the header"
+    )
+    table = opened.table.select(
+        **{changed.get(name, name): opened.table[name] for name in opened.table.columns}
+    )
+    return replace(opened, table=table, notes=(*opened.notes, note))
 
 
 def find(table: ir.Table, theirs: str | list[str]) -> str | None:
@@ -108,7 +110,7 @@ def named(opened: Opened, preset: Preset | None, columns: Mapping[str, str]) -> 
     ColumnError
         A named column is not there, or stands there more than once.
     """
-    table, notes = tidied(opened)
+    table = opened.table
     taken = {ours: _given(table, opened.name, ours, theirs) for ours, theirs in columns.items()}
     if preset is not None:
         _check_lacks(opened.name, preset, columns)
@@ -121,7 +123,7 @@ def named(opened: Opened, preset: Preset | None, columns: Mapping[str, str]) -> 
     else:
         taken = {**_our_own(table, taken), **taken}
     _check_once(opened, taken)
-    notes += _other_case(taken, preset, columns)
+    notes = opened.notes + _other_case(taken, preset, columns)
     values = {ours: value_of(table, path) for ours, path in taken.items()}
     rest = _rest(table, taken)
     if preset is None:
@@ -223,18 +225,34 @@ def _ready(table: ir.Table, values: dict[str, ir.Value], preset: Preset) -> dict
             values[ours] = ibis.ifelse(text.strip().isin(words), ibis.null("string"), text)
     if preset.rules.epoch is not None and when in values:
         values[when] = _moment(values[when], preset.rules.epoch)
-    if preset.cancels and when in values:
-        undone = _is_one_of(table, preset.cancels) & ~_has_money(values.get("refunded"))
-        marked = ibis.ifelse(undone, values[when].cast("string"), ibis.null("string"))
-        if "cancelled_at" in values:
-            marked = ibis.coalesce(values["cancelled_at"].cast("string").nullif(""), marked)
-        values["cancelled_at"] = marked
-    return values
+    return _undone(table, values, preset, when)
+
+
+def _undone(
+    table: ir.Table, values: dict[str, ir.Value], preset: Preset, when: str
+) -> dict[str, ir.Value]:
+    """Let rows that refund say so in ``refunded``, rows that cancel in ``cancelled_at``.
+
+    A refund that names no amount is of the whole order.
+    """
+    if not {"amount", when} <= set(values) or not (preset.refunds or preset.cancels):
+        return values
+    nothing = ibis.null("string")
+    amount = values["amount"].cast("string").nullif("")
+    back = values["refunded"].cast("string").nullif("") if "refunded" in values else nothing
+    refunds, cancels = _is_one_of(table, preset.refunds), _is_one_of(table, preset.cancels)
+    back = ibis.ifelse(refunds, ibis.coalesce(back, amount), back)
+    whole = cancels | (refunds & back.isnull())
+    marked = ibis.ifelse(whole, values[when].cast("string"), nothing)
+    if "cancelled_at" in values:
+        marked = ibis.coalesce(values["cancelled_at"].cast("string").nullif(""), marked)
+    undone = {"amount": ibis.ifelse(refunds, nothing, amount), "cancelled_at": marked}
+    return {**values, **undone, **({"refunded": back} if preset.refunds else {})}
 
 
 def _only(table: ir.Table, preset: Preset) -> tuple[ir.Table, tuple[str, ...]]:
     """Return the rows that the preset means, and which they are."""
-    if not preset.only:
+    if not any(find(table, name) for name in preset.only):
         return table, ()
     words = "; ".join(f"{name} {listed(words)}" for name, words in preset.only.items())
     said = f"took only the rows with {words}: the others are no {preset.table}"
@@ -250,12 +268,6 @@ def _is_one_of(table: ir.Table, words: Mapping[str, Iterable[str]]) -> ir.Boolea
             value = value_of(table, path).cast("string").strip().lower()
             found = found | value.isin([word.lower() for word in known]).fill_null(False)
     return found
-
-
-def _has_money(value: ir.Value | None) -> ir.BooleanValue:
-    if value is None:
-        return ibis.literal(False)
-    return value.cast("string").re_search("[1-9]").fill_null(False)
 
 
 def _moment(value: ir.Value, unit: str) -> ir.Value:

@@ -67,7 +67,9 @@ def recognised(table: ir.Table, name: str) -> tuple[Preset, str] | None:
     return preset, f"it has {listed(dict.fromkeys(needed))}{more_said}"
 
 
-def check_needed(table: ir.Table, contract: str, needed: Iterable[str]) -> None:
+def check_needed(
+    table: ir.Table, contract: str, needed: Iterable[str], preset: Preset | None = None
+) -> None:
     """Raise `ColumnError` unless the table has every needed column; guess which they may be."""
     have = table.columns
     needed = list(needed)
@@ -75,6 +77,15 @@ def check_needed(table: ir.Table, contract: str, needed: Iterable[str]) -> None:
     if not missing:
         return
     what = "column" if len(missing) == 1 else "columns"
+    if preset is not None and preset.table != contract:
+        other = f"{preset.name}_{contract}"
+        advice = (
+            f"; its {contract} are read by preset={other!r}" if other in known_presets() else ""
+        )
+        raise ColumnError(
+            f"{contract}: no {what} {', '.join(map(repr, missing))}: it was read as {preset.name}, "
+            f"which holds {preset.table}{advice}"
+        )
     guesses = guessed(missing, [name for name in have if name not in needed])
     pairs = {name: guesses.get(name, "your name") for name in missing}
     hint = "" if guesses else suggest(missing[0], have)
