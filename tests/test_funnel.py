@@ -180,39 +180,6 @@ def test_one_user_with_20000_events_is_counted_once() -> None:
     assert table["n"].tolist() == [1, 1, 1, 1]
 
 
-# Cart abandonment ---------------------------------------------------------------------------
-
-
-def test_cart_abandonment_counts_users_who_bought_in_no_window() -> None:
-    users = {
-        "bought": [[0, "add_to_cart"], [30, "purchase"]],
-        "second cart": [[0, "add_to_cart"], [5000, "add_to_cart"], [5030, "purchase"]],
-        "too late": [[0, "add_to_cart"], [1441, "purchase"]],
-        "left": [[0, "add_to_cart"]],
-        "no cart": [[0, "purchase"]],
-    }
-    answer = cx.cart_abandonment(events_of(users), as_of=LATER)
-    low, high = proportion_confint(2, 4, method="wilson")
-    assert answer.iloc[0].tolist() == pytest.approx([4, 2, 0.5, low, high, 0])
-    assert answer.columns.tolist() == [
-        "n",
-        "n_abandoned",
-        "abandonment_rate",
-        "ci_low",
-        "ci_high",
-        "n_open",
-    ]
-
-
-def test_cart_abandonment_by_group_with_names_of_ones_own() -> None:
-    events = events_of({"u": [[0, "cart"], [3, "paid"]], "v": [[0, "cart"]]})
-    events["device"] = ["web", "web", "app"]
-    answer = cx.cart_abandonment(
-        events, cart="cart", purchase="paid", window="5 minutes", as_of=LATER, by="device"
-    )
-    assert answer[["device", "n", "n_abandoned"]].values.tolist() == [["app", 1, 1], ["web", 1, 0]]
-
-
 # Columns and bad input ----------------------------------------------------------------------
 
 

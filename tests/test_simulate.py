@@ -12,6 +12,7 @@ from scipy import special, stats
 import cxlib as cx
 from cxlib import sources, tables
 from cxlib.simulate._draws import labels
+from cxlib.simulate.clickstream import FIRST_CHANNELS, LATER_CHANNELS
 
 YEAR = {"start": "2023-01-01", "as_of": "2023-12-31"}
 BGNBD = {"r": 0.6, "alpha": 45.0, "a": 0.9, "b": 2.6}
@@ -248,6 +249,25 @@ def test_sessions_noise_and_shares_are_as_told(events: pd.DataFrame) -> None:
     assert events["event_id"].is_unique
 
 
+def test_carts_and_channels_are_as_told(events: pd.DataFrame) -> None:
+    sessions = events.sort_values("occurred_at", kind="stable").groupby("session_id")
+    assert (sessions[["channel", "value"]].nunique() <= 1).all().all()
+    assert events["value"].notna().eq(events["event"].isin(STEPS[1:])).all()
+    carts = events[events["event"] == "cart"]["value"]
+    assert abs(carts.mean() - 48) < SIGMAS * carts.std() / np.sqrt(len(carts))
+    assert abs(np.log(carts).std() - 0.6) < 0.02
+    # no session is cut off, so the earliest view tells the first session of a user
+    first = sessions.agg(user=("user_id", "first"), at=("occurred_at", "first"),
+                         channel=("channel", "first"), event=("event", "first"))  # fmt: skip
+    first = first[first["event"] == "view"].sort_values("at", kind="stable")
+    again = first.duplicated("user")
+    for part, shares in ((first[~again], FIRST_CHANNELS), (first[again], LATER_CHANNELS)):
+        found = part["channel"].value_counts(normalize=True)
+        for name, share in shares.items():
+            error = np.sqrt(share * (1 - share) / len(part))
+            assert abs(found[name] - share) < SIGMAS * error + 0.005  # strays hide some sessions
+
+
 def test_certain_and_impossible_steps() -> None:
     frame = cx.simulate.events(
         50,
@@ -410,6 +430,8 @@ BAD = [
     ("events", {"steps": ("view", "help")}, "none of search, view_list, help"),
     ("events", {"sessions_per_user": 0.5}, "sessions_per_user=0.5 is out of range"),
     ("events", {"countries": {"GB": 0}}, r"countries\['GB'\]=0 is out of range"),
+    ("events", {"later_channels": {"x": -1}}, r"later_channels\['x'\]=-1 is out of range"),
+    ("events", {"cart_value": 0}, "cart_value=0 is out of range"),
     ("experiment", {"lift": 20}, r"baseline \* \(1 \+ lift\)=2.1 is out of range"),
     ("experiment", {"window_days": 365}, "leaves no day for exposures in a period of 365 days"),
     ("experiment", {"treated_share": 2}, "treated_share=2 is out of range"),

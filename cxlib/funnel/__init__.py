@@ -1,6 +1,7 @@
 """How far users get through steps, and the carts that they leave."""
 
-from cxlib.funnel.answers import cart_abandonment, funnel
+from cxlib.funnel.abandonment import cart_abandonment
+from cxlib.funnel.answers import funnel
 from cxlib.funnel.converting import time_to_convert
 from cxlib.funnel.steps import Exclude, Step
 from cxlib.funnel.trend import funnel_trend

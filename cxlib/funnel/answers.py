@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cxlib._checks import check_number
-from cxlib._intervals import wilson
 from cxlib.funnel.attempts import attempts
 from cxlib.funnel.attribution import check_attribution, with_label
 from cxlib.funnel.layout import COUNTS, QUARTILES, laid_out, quartiles_between_steps, users_at_steps
@@ -166,67 +165,3 @@ def funnel(
     table = laid_out(counts, rule, key, alpha)
     table = table.assign(n_ignored=account.n_ignored, n_duplicates=account.n_duplicates)
     return table.rename(columns={"label": by})
-
-
-def cart_abandonment(
-    events: Source,
-    *,
-    cart: str = "add_to_cart",
-    purchase: str = "purchase",
-    window: str | dt.timedelta = "1 day",
-    as_of: str | dt.date,
-    by: str | None = None,
-    alpha: float = 0.05,
-) -> pd.DataFrame:
-    """Return the share of users with a cart who did not buy within the window.
-
-    Parameters
-    ----------
-    events : Cleaned, or any table that holds events
-        ``user_id``, ``event``, ``occurred_at``; one row per event.
-    cart, purchase : str
-        Names of the events that fill a cart and that buy.
-    window : str or timedelta, default "1 day"
-        Time within which a cart becomes a purchase, included.
-    as_of, by, alpha
-        As in `funnel`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row (per group): the ``by`` column where asked for, ``n`` (users with a cart),
-        ``n_abandoned`` (of those, users who did not buy within the window of any cart of
-        theirs), ``abandonment_rate``, ``ci_low``, ``ci_high`` (fractions; Wilson), ``n_open``
-        (users left out, because none of their windows is over).
-
-    Raises
-    ------
-    ColumnError, DataError, ParameterError
-        As in `funnel`.
-
-    Notes
-    -----
-    The count is of users, not of carts: who leaves one cart and buys another has bought.
-
-    Examples
-    --------
-    >>> import cxlib as cx, pandas as pd
-    >>> events = pd.DataFrame({"user_id": ["ann", "ann", "bob"],
-    ...     "event": ["add_to_cart", "purchase", "add_to_cart"],
-    ...     "occurred_at": pd.to_datetime(["2024-01-01 10:00", "2024-01-01 10:05", "2024-01-02 09:00"])})
-    >>> cx.cart_abandonment(events, as_of="2024-01-31")[["n", "n_abandoned", "abandonment_rate"]]
-       n  n_abandoned  abandonment_rate
-    0  2            1               0.5
-    """
-    table = funnel(events, steps=[cart, purchase], window=window, as_of=as_of, by=by, alpha=alpha)
-    carts, bought = (table[table["step"] == step].reset_index(drop=True) for step in (1, 2))
-    abandoned = carts["n"] - bought["n"]
-    rate, low, high = wilson(abandoned, carts["n"], alpha)
-    answer = carts[[name for name in [by, "n"] if name is not None]]
-    return answer.assign(
-        n_abandoned=abandoned,
-        abandonment_rate=rate,
-        ci_low=low,
-        ci_high=high,
-        n_open=carts["n_open"],
-    )

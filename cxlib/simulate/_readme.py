@@ -10,6 +10,7 @@ import pandas as pd
 
 from cxlib.simulate._shop import (
     BGNBD,
+    CART_VALUE,
     GAMMA_GAMMA,
     N_CUSTOMERS,
     SESSIONS_PER_USER,
@@ -17,6 +18,7 @@ from cxlib.simulate._shop import (
     TRIAL,
     Shop,
 )
+from cxlib.simulate.clickstream import FIRST_CHANNELS, LATER_CHANNELS
 
 TEXT = """# The sample shop
 Made, not measured: `cxlib/simulate` drew these files, so the truth behind them is known. No
@@ -31,7 +33,7 @@ The shop stands in London (`timezone="Europe/London"`), sells in GBP, and is obs
 | file | grain | rows |
 |---|---|---|
 | `orders.csv` | one row per line item of an order, newest first, as Shopify exports it (`preset="shopify"`). Name, Email, Created at and the line's own columns stand on every row, all others on an order's first row only. Street, phone and other personal columns are blank. | {orders} |
-| `events.parquet` | one row per delivered event of the web shop, 2024-10-01 to 2024-12-31; `occurred_at` in UTC | {events} |
+| `events.parquet` | one row per delivered event of the web shop, 2024-10-01 to 2024-12-31; `occurred_at` in UTC, `value` in pounds: of the session's cart, on cart, checkout and purchase | {events} |
 | `exposures.csv` | one row per exposure of a customer (`user_id` is the e-mail in small letters, as in the cleaned orders) to a variant of the checkout, November 2024; stamps in UTC | {exposures} |
 | `responses.csv` | one row per survey answer, one to eight days after an order; stamps with London's offset | {responses} |
 
@@ -43,6 +45,10 @@ The shop stands in London (`timezone="Europe/London"`), sells in GBP, and is obs
   probability {passes}; users have {sessions} sessions in the mean, so that {deepest} of them
   reach cart, checkout and purchase in their deepest session. Search, view_list and help are no
   step. About 1 % of the users begin with a lone purchase, which counts in no funnel.
+- **Carts**: {cart_value:.2f} pounds in the mean, whatever becomes of them, so that {left:.1%} of the carts and of
+  their value are left behind in their session.
+- **Channels** of a user's first session: {first_channels}; of the later ones:
+  {later_channels}. They bring buyers and others alike: no channel causes a purchase.
 - **Experiment**: half and half. Whatever they were shown, {organic:.1%} of the users ordered within 14 days
   of their first exposure. On top of that {control:.0%} of the control and {treated:.0%} of the treatment placed one
   more order: the true effect on 14-day conversion is {effect:.1f} percentage points, and on 14-day revenue
@@ -82,6 +88,10 @@ def readme(faults: pd.DataFrame, raw_rows: Mapping[str, int], seed: int, shop: S
         passes=", ".join(f"{share:.2f}" for share in STEP_PROBABILITIES),
         sessions=SESSIONS_PER_USER,
         deepest=", ".join(f"{share:.1%}" for share in _deepest()),
+        cart_value=CART_VALUE,
+        left=1 - STEP_PROBABILITIES[1] * STEP_PROBABILITIES[2],
+        first_channels=_shares(FIRST_CHANNELS),
+        later_channels=_shares(LATER_CHANNELS),
         control=control,
         treated=treated,
         effect=(treated - control) * (1 - shop.organic_share) * 100,
@@ -95,6 +105,10 @@ def _deepest() -> list[float]:
     """Return the share of users whose deepest session reaches each later step."""
     reach = np.cumprod(STEP_PROBABILITIES)
     return list(1 - (1 - reach) * np.exp(-(SESSIONS_PER_USER - 1) * reach))
+
+
+def _shares(names: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {share:.0%}" for name, share in names.items())
 
 
 def _row(fault: Any) -> str:

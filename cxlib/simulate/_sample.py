@@ -14,6 +14,7 @@ from cxlib.simulate._export import export_orders, shop_clock, written
 from cxlib.simulate._readme import readme
 from cxlib.simulate._shop import (
     AS_OF,
+    CART_VALUE,
     EVENTS_START,
     N_STRANGERS,
     N_USERS,
@@ -35,7 +36,7 @@ REPEATED_ANSWERS = 30
 
 PARQUET: dict[str, Any] = {  # half the size of the defaults
     "compression": "zstd",
-    "use_dictionary": ["user_id", "event", "session_id", "country", "device"],
+    "use_dictionary": ["user_id", "event", "session_id", "country", "device", "channel", "value"],
     "column_encoding": {"event_id": "DELTA_BYTE_ARRAY", "occurred_at": "DELTA_BINARY_PACKED"},
 }
 
@@ -156,6 +157,7 @@ def _events(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
             step_probabilities=STEP_PROBABILITIES,
             sessions_per_user=SESSIONS_PER_USER,
             noise_per_session=0.7,
+            cart_value=CART_VALUE,
             countries=countries,
         )
         for extra, n in enumerate([N_USERS, N_STRANGERS], start=1)

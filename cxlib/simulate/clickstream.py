@@ -24,6 +24,9 @@ STEPS = ("view", "cart", "checkout", "purchase")
 NOISE = ("search", "view_list", "help")
 COUNTRIES = {"GB": 0.55, "DE": 0.18, "IL": 0.12, "FR": 0.08, "US": 0.07}
 DEVICES = {"mobile": 0.6, "desktop": 0.35, "tablet": 0.05}
+FIRST_CHANNELS = {"search": 0.4, "social": 0.25, "affiliate": 0.15, "direct": 0.15, "email": 0.05}
+LATER_CHANNELS = {"search": 0.15, "social": 0.05, "affiliate": 0.05, "direct": 0.4, "email": 0.35}
+CART_SPREAD = 0.6  # of the logarithm of a cart's value
 STEP_SECONDS = 120.0  # mean pause between two steps
 LONGEST_STEP = 1_800  # a session ends after half an hour of silence
 LEAD_SECONDS = 3_600  # a stray last step comes this long before the first session
@@ -42,6 +45,9 @@ def events(
     stray_share: float = 0.01,
     countries: Mapping[str, float] = COUNTRIES,
     devices: Mapping[str, float] = DEVICES,
+    first_channels: Mapping[str, float] = FIRST_CHANNELS,
+    later_channels: Mapping[str, float] = LATER_CHANNELS,
+    cart_value: float = 48.0,
 ) -> pd.DataFrame:
     """Simulate an event log with a known funnel.
 
@@ -66,14 +72,20 @@ def events(
         as an e-mailed receipt does. It begins no funnel and must count in none.
     countries, devices : dict of str to float
         Names and their shares, of users and of sessions.
+    first_channels, later_channels : dict of str to float
+        Where the first session of a user comes from, and where the later ones do.
+    cart_value : float, default 48.0
+        Mean value of what a session puts into its cart (log-normal, and independent of what
+        becomes of it).
 
     Returns
     -------
     pandas.DataFrame
         One row per event, in order of time: ``user_id``, ``event``, ``occurred_at`` (shop's clock,
-        to the second), ``session_id``, ``event_id``, ``country`` (one for each user), ``device``
-        (one for each session). The pause between two steps is 2 minutes in the mean and
-        half an hour at most.
+        to the second), ``session_id``, ``event_id``, ``country`` (one for each user), ``device`` and
+        ``channel`` (one for each session), ``value`` (of the session's cart, to the hundredth; null
+        at the first step and where the event is no step). The pause between two steps is 2
+        minutes in the mean and half an hour at most.
 
     Raises
     ------
@@ -86,14 +98,15 @@ def events(
     With Q_k the product of the first k - 1 probabilities and m further sessions in the
     mean, a user's deepest session reaches step k with probability
     1 - (1 - Q_k) exp(-m Q_k): the Poisson mixture of independent attempts. This is the funnel's
-    truth within any window that is as long as a session.
+    truth within any window that is as long as a session. Whatever is left in carts, in number
+    and in value, is 1 less the product of all probabilities after the second step.
 
     Examples
     --------
     >>> import cxlib as cx
     >>> frame = cx.simulate.events(50, start="2024-05-01", as_of="2024-05-31", seed=1)
     >>> frame.columns.tolist()
-    ['user_id', 'event', 'occurred_at', 'session_id', 'event_id', 'country', 'device']
+    ['user_id', 'event', 'occurred_at', 'session_id', 'event_id', 'country', 'device', 'channel', 'value']
     """
     n = check_count("n_users", n_users)
     period = Period.check(start, as_of)
@@ -103,6 +116,9 @@ def events(
     check_number("stray_share", stray_share, 0, 1)
     check_positive(**{f"countries[{name!r}]": share for name, share in countries.items()})
     check_positive(**{f"devices[{name!r}]": share for name, share in devices.items()})
+    check_positive(**{f"first_channels[{name!r}]": one for name, one in first_channels.items()})
+    check_positive(**{f"later_channels[{name!r}]": one for name, one in later_channels.items()})
+    check_positive(cart_value=cart_value)
     longest = LONGEST_STEP * len(steps)
     if period.seconds <= longest + LEAD_SECONDS:
         raise ParameterError(
@@ -122,6 +138,10 @@ def events(
     session, event, seconds = session[by_time], event[by_time], seconds[by_time]
     country = pick(rng, [*countries.values()], n)
     device = pick(rng, [*devices.values()], len(user))
+    first = _first_sessions(user, opened, n)
+    channel = _channels(rng, len(user), first, first_channels, later_channels)
+    value = _cart_values(rng, len(user), cart_value)[session]
+    value[(event == 0) | (event >= len(steps))] = np.nan
     return pd.DataFrame(
         {
             "user_id": labels("u", n).take(user[session]).array,
@@ -131,6 +151,8 @@ def events(
             "event_id": labels("e", len(event)),
             "country": _text(countries).take(country[user[session]]).array,
             "device": _text(devices).take(device[session]).array,
+            "channel": channel.take(session).array,
+            "value": value,
         }
     )
 
@@ -178,7 +200,30 @@ def _strays(
     rng: np.random.Generator, user: Ints, opened: Ints, share: float, n: int, n_steps: int
 ) -> tuple[Ints, Ints, Ints]:
     """Return a lone last step, an hour before the first session, of a share of the users."""
-    by_time = np.lexsort((opened, user))
-    first = by_time[np.searchsorted(user, np.arange(n))]
+    first = _first_sessions(user, opened, n)
     first = first[rng.random(n) < share]
     return first, np.full(len(first), n_steps - 1), opened[first] - LEAD_SECONDS
+
+
+def _first_sessions(user: Ints, opened: Ints, n: int) -> Ints:
+    """Return the earliest session of each user."""
+    return np.lexsort((opened, user))[np.searchsorted(user, np.arange(n))]
+
+
+def _channels(
+    rng: np.random.Generator,
+    n_sessions: int,
+    first: Ints,
+    firsts: Mapping[str, float],
+    laters: Mapping[str, float],
+) -> pd.Series:
+    """Return where each session comes from."""
+    channel = pick(rng, [*laters.values()], n_sessions)
+    channel[first] = len(laters) + pick(rng, [*firsts.values()], len(first))
+    return _text([*laters, *firsts]).take(channel).reset_index(drop=True)
+
+
+def _cart_values(rng: np.random.Generator, n_sessions: int, mean: float) -> Floats:
+    """Return log-normal values of that mean."""
+    normal = rng.standard_normal(n_sessions)
+    return np.round(mean * np.exp(CART_SPREAD * normal - CART_SPREAD**2 / 2), 2)
