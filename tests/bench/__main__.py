@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import experiment
+import funnel
 import ltv
 import retention
 
@@ -57,4 +58,5 @@ if __name__ == "__main__":
     million_customers()
     ltv.main()
     retention.main()
+    funnel.main()
     experiment.main()
