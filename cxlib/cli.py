@@ -62,6 +62,16 @@ def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     ctx.meta[DEBUG] = value
 
 
+DEBUGGING = click.option(
+    "--debug",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_remember,
+    help="Show the traceback of an error.",
+)
+
+
 @main.command()
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--set", "sets", metavar="NAME=VALUE", multiple=True, help="Override a default.")
@@ -70,14 +80,7 @@ def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 @click.option("--jobs", type=click.IntRange(1), help="Reports at once; one for each core.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of runs; reports/runs.")
 @click.option("--dry-run", is_flag=True, help="Check the plan and say what would run.")
-@click.option(
-    "--debug",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_remember,
-    help="Show the traceback of an error.",
-)
+@DEBUGGING
 def run(
     plan: Path,
     sets: Sequence[str],
@@ -102,10 +105,10 @@ def run(
         _publish(ready, output or ready.root / "reports" / "runs", jobs or _cores())
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str, option: str = "--set", example: str = "period=week") -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not name.isidentifier():
-        raise ParameterError(f"--set {text!r}: write a name, = and a value: --set period=week")
+        raise ParameterError(f"{option} {text!r}: write a name, = and a value: {option} {example}")
     return name, value
 
 
@@ -148,6 +151,91 @@ def _line(result: Result) -> str:
         return line
     cell = f" in cell [{result.error['cell']}]" if result.error["cell"] else ""
     return f"{line}  {result.error['name']}{cell}: {result.error['message']}"
+
+
+@main.command()
+@click.argument("path")
+@click.option("--preset", help="The export's format; recognised by its columns without.")
+@click.option("--timezone", default="UTC", show_default=True, help="The shop's own clock.")
+@click.option("--columns", metavar="OURS=THEIRS", multiple=True, help="Name a column; repeatable.")
+@click.option("--encoding", help="Of a text file that is not UTF-8, such as cp1252.")
+@click.option("--date-format", help="Of dates that are not ISO 8601, such as %d/%m/%Y.")
+@click.option("--decimal", help="The decimal sign of numbers, a point or a comma.")
+@click.option("--naive", help="What a stamp without offset means: local or utc.")
+@click.option("--currency", help="The one to keep, where the export mixes several.")
+@click.option(
+    "--table",
+    type=click.Choice(["orders", "events", "exposures", "responses"]),
+    help="What the rows are; told from the columns without.",
+)
+@click.option("--max-loss", type=click.FloatRange(0, 1), default=0.3, show_default=True)
+@DEBUGGING
+def check(
+    path: str,
+    preset: str | None,
+    columns: Sequence[str],
+    encoding: str | None,
+    table: str | None,
+    max_loss: float,
+    **cleaning: str | None,
+) -> None:
+    """Say how PATH would be read, what cleaning would lose, and what to fix.
+
+    PATH is a file, a pattern, or an address such as duckdb://shop.db::orders. Exit code 0: it
+    can be used. 2: it cannot, and the last lines say why.
+    """
+    from cxlib.report.export import check_export
+
+    named = dict(_pair(text, "--columns", "order_id=Name") for text in columns)
+    told = check_export(
+        path,
+        preset=preset,
+        columns=named,
+        encoding=encoding,
+        table=table,
+        max_loss=max_loss,
+        cleaning=cleaning,
+    )
+    for line in told.lines:
+        click.echo(line)
+    if not told.is_usable:
+        click.get_current_context().exit(REFUSED)
+
+
+@main.group()
+def preset() -> None:
+    """Formats of exports: list them, show one, copy one for your own shop."""
+
+
+@preset.command("list")
+def list_presets() -> None:
+    """Name the known formats."""
+    from cxlib.sources import load_preset, presets
+
+    for name in presets():
+        click.echo(f"{name:<17} {load_preset(name).title}")
+
+
+@preset.command("show")
+@click.argument("name")
+def show_preset(name: str) -> None:
+    """Print the format NAME."""
+    from cxlib.sources import preset_text
+
+    click.echo(preset_text(name), nl=False)
+
+
+@preset.command("new")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--from", "origin", default="shopify", show_default=True, help="What to start from.")
+def new_preset(path: Path, origin: str) -> None:
+    """Write a format to PATH, a .toml file, for you to edit.
+
+    Use it as preset="PATH" in cx.read and in plans, or as cx check --preset PATH.
+    """
+    from cxlib.sources import new_preset
+
+    click.echo(new_preset(path, origin))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 
 from cxlib._checks import ColumnError, ParameterError, listed
 from cxlib.sources.engine import Opened, set_engine
-from cxlib.sources.formats import Preset, Rules, load_preset, preset_text, presets
+from cxlib.sources.formats import Preset, Rules, load_preset, new_preset, preset_text, presets
 from cxlib.sources.joining import join_frame
 from cxlib.sources.messages import reading
 from cxlib.sources.naming import named, tidied
@@ -30,6 +30,7 @@ __all__ = [
     "join_frame",
     "load",
     "load_preset",
+    "new_preset",
     "preset_text",
     "presets",
     "read",

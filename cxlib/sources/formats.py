@@ -133,6 +133,54 @@ def preset_text(name: str) -> str:
     return (files("cxlib") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
 
 
+NEW = """\
+# Your own export format, begun from {origin}. Use it as preset="{name}" in cx.read and in plans;
+# cx check my_export.csv --preset {name}   says what comes of it.
+#
+# [columns], [keep]: our name = your column (or a list, of which the first that is there is taken;
+#     a dot goes into a nested column). All of [columns] must be there, [keep] where they are.
+#     Orders need order_id, customer_id, ordered_at and the money: net_revenue, or amount (with
+#     refunded), or quantity and unit_price with item_id. Events need user_id, event, occurred_at.
+# [only], [refunds], [cancels]: rows by the word in a column: those that are meant at all, those
+#     that give their amount back, those that undo their order. [blank]: words that mean nothing.
+# [rules]:
+#     encoding = "cp1252"              of a text file that is not UTF-8
+#     timestamps = "local"             what a stamp without offset means: local, utc, or offset
+#     epoch = "us"                     stamps are numbers since 1970: s, ms or us
+#     date_format = "%d/%m/%Y %H:%M"   of dates that are not ISO 8601
+#     decimal = ","                    of numbers such as 1.234,56
+#     customer_is_email = true         customers are compared without case
+#     unpaid = ["pending"]             words of [keep] status that mean: never paid
+#     test_tags, test_payments         words of [keep] tags, payment_method that mean: a test
+#     cancellation_prefix = "C"        order numbers that begin so give back what they list
+#     adjustment_prefix = "A"          order numbers that begin so correct the books
+#     non_products = ["POST"]          item codes that are no product; gift_* for all that begin so
+
+"""
+
+
+def new_preset(path: Path, origin: str) -> Path:
+    """Write a commented copy of a preset for a user to edit.
+
+    Raises
+    ------
+    ParameterError
+        The preset is unknown, or ``path`` is taken, is no ``.toml`` or cannot be written.
+    """
+    text = preset_text(origin)
+    if path.suffix != ".toml":
+        raise ParameterError(f"{str(path)!r} is no name for a preset; write one that ends in .toml")
+    try:
+        with path.open("x", encoding="utf-8") as out:
+            out.write(NEW.format(origin=origin, name=path) + text)
+    except FileExistsError:
+        raise ParameterError(f"{str(path)!r} is there already; give another name") from None
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise ParameterError(f"{str(path)!r} cannot be written: {said}") from None
+    return path
+
+
 def _preset(stem: str, text: str, shown: str) -> Preset:
     try:
         written = tomllib.loads(text)
