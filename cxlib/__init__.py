@@ -30,7 +30,10 @@ _HOMES = {
     "funnel": (
         "funnel",
         "funnel_trend",
+        "funnel_difference",
+        "funnel_dropped",
         "time_to_convert",
+        "busiest_users",
         "cart_abandonment",
         "Step",
         "Exclude",

@@ -269,3 +269,21 @@ def holm(p_values: npt.ArrayLike) -> Numbers:
     steps = adjusted[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted
+
+
+def rates_compared(counts: Numbers, alpha: float = 0.05) -> dict[str, Numbers]:
+    """Return difference, score interval, p value and Holm's adjusted one of pairs of rates.
+
+    Each row of ``counts`` is ``count, n, count_control, n_control``; null where an n is 0.
+    """
+    known = (counts[:, 1] > 0) & (counts[:, 3] > 0)
+    found = np.full((4, len(counts)), np.nan)
+    for place in np.flatnonzero(known):
+        count, n, count_control, n_control = counts[place].tolist()
+        found[:, place] = (
+            count / n - count_control / n_control,
+            *rates_difference(count, n, count_control, n_control, alpha),
+            rates_p_value(count, n, count_control, n_control),
+        )
+    names = ("difference", "ci_low", "ci_high", "p_value")
+    return dict(zip(names, found, strict=True)) | {"p_adjusted": holm(found[3])}

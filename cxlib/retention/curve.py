@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, check_columns, check_number, listed
-from cxlib._intervals import holm, rates_difference, rates_p_value, wilson
+from cxlib._intervals import rates_compared, wilson
 from cxlib.retention.cells import CELLS
 
 
@@ -162,17 +162,11 @@ def retention_difference(
             f"retention table: {of} and {baseline} have no completed age above 0 in common; "
             "take an earlier cohort, or a later as_of"
         )
-    counts = pair[["n_active", "n", "n_active_baseline", "n_baseline"]].to_numpy(float).tolist()
-    ends = [rates_difference(x, n, x0, n0, alpha) for x, n, x0, n0 in counts]
-    p_value = [rates_p_value(x, n, x0, n0) for x, n, x0, n0 in counts]
+    counts = pair[["n_active", "n", "n_active_baseline", "n_baseline"]].to_numpy(float)
     return pair.assign(
-        retention_rate=pair["n_active"] / pair["n"],
-        retention_rate_baseline=pair["n_active_baseline"] / pair["n_baseline"],
-        difference=lambda data: data["retention_rate"] - data["retention_rate_baseline"],
-        ci_low=[low for low, _ in ends],
-        ci_high=[high for _, high in ends],
-        p_value=p_value,
-        p_adjusted=holm(p_value),
+        retention_rate=counts[:, 0] / counts[:, 1],
+        retention_rate_baseline=counts[:, 2] / counts[:, 3],
+        **rates_compared(counts, alpha),
     )[[*key, *DIFFERENCE]]
 
 
