@@ -35,8 +35,11 @@ report: $(READY)  ## run the sample plan (or PLAN=…) and print the path of its
 test: $(DEV)  ## run every test, the notebooks included
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-cell-timeout=120 tests cxlib notebooks
 
-lab: $(READY)  ## open JupyterLab on the notebooks (loopback only, with its token)
-	@$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
+lab: $(READY)  ## open JupyterLab on its start page (loopback only, with its token)
+	@$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) \
+		--LabApp.default_url=/lab/tree/notebooks/start.ipynb \
+		--ContentsManager.pre_save_hook=cxlib.notebook.store_without_outputs \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 lint: $(DEV)  ## ruff and mypy
 	@$(BIN)/ruff check .

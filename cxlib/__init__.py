@@ -60,7 +60,7 @@ _HOMES = {
     "headline": ("headline",),
     "show": ("show",),
 }
-_MODULES = ("plot", "simulate")
+_MODULES = ("explore", "plot", "simulate")
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = sorted([*_HOME, *_MODULES])
@@ -72,7 +72,9 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"cxlib.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(f"cxlib.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'cxlib' has no attribute {name!r}")
+    from cxlib._checks import suggest
+
+    raise AttributeError(f"module 'cxlib' has no attribute {name!r}.{suggest(name, __all__)}")
 
 
 def __dir__() -> list[str]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 
-UNITS = ("month", "week", "day", "quarter", "year")
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Unit = Literal["month", "week", "day", "quarter", "year"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+UNITS, WEEKDAYS = get_args(Unit), get_args(Weekday)
 EPOCH = dt.date(1970, 1, 1)
 
 

@@ -105,6 +105,19 @@ def run(
         _publish(ready, output or ready.root / "reports" / "runs", jobs or _cores())
 
 
+@main.command()
+@click.argument("notebook", type=click.Path(path_type=Path))
+def new(notebook: Path) -> None:
+    """Write a NOTEBOOK of your own, such as notebooks/05_mine.ipynb.
+
+    It runs on the sample as it is and can go into a plan at once: change its question, its
+    parameters and its findings.
+    """
+    from cxlib.notebook import new as write
+
+    click.echo(write(notebook))
+
+
 def _pair(text: str, option: str = "--set", example: str = "period=week") -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not name.isidentifier():

@@ -189,6 +189,10 @@ def segment_sizes(scored: Source, *, alpha: float = 0.05) -> pd.DataFrame:
     DataError
         The table has no rows.
 
+    See Also
+    --------
+    cxlib.plot.segment_sizes
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -278,6 +282,10 @@ def rfm_movement(
         There are no orders by ``from_date``.
     ParameterError
         ``to_date`` is not after ``from_date``, or either is no date.
+
+    See Also
+    --------
+    cxlib.plot.rfm_movement
 
     Notes
     -----

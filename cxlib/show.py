@@ -48,6 +48,15 @@ class Shown:
         return {"text/plain": repr(self), "text/html": self._repr_html_(), **carried}
 
 
+def told(verdict: str, *tables: pd.DataFrame | Shown, beside: str = "") -> str:
+    """Return a result as Jupyter shows it: its verdict, what stands beside it, and small tables."""
+    below = f"<br>{html.escape(beside)}" if beside else ""
+    parts = [part if isinstance(part, Shown) else show(part) for part in tables]
+    return f"<p><strong>{html.escape(verdict)}</strong>{below}</p>" + "".join(
+        part._repr_html_() for part in parts
+    )
+
+
 def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = None) -> Shown:
     """Show a table in words and units: shares as percentages, counts with thousands, dates as days.
 

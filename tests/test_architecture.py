@@ -14,13 +14,13 @@ import cxlib as cx
 
 PACKAGE = Path(cx.__file__).parent
 FLOORS = [
-    {"_checks", "_published", "_csv"},
+    {"_checks", "_published", "_csv", "_watched"},
     {"show"},
     {"tables"},
     {"sources", "clean"},
     {"_intervals", "_survival", "_calendar", "_events", "_bgnbd"},
     {"retention", "funnel", "journeys", "segments", "experiment", "ltv"},
-    {"report"},
+    {"report", "notebook"},
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -30,7 +30,9 @@ BESIDE = {
     "simulate": {"_checks", "tables", "sources", "clean"},
     "explore": {
         "_checks",
+        "_watched",
         "tables",
+        "sources",
         "retention",
         "funnel",
         "journeys",
@@ -148,6 +150,34 @@ def test_public_names_are_documented_with_an_example(name: str) -> None:
             assert not loose or name in ("read", "headline", "simulate", "plan_experiment"), (
                 f"{label}: {loose} must be keyword-only"
             )
+
+
+def see_also(thing: object) -> set[str]:
+    _, _, after = (inspect.getdoc(thing) or "").partition("See Also\n--------\n")
+    return set(after.split("\n\n")[0].split())
+
+
+@pytest.mark.parametrize("name", sorted(cx.plot.__all__))
+def test_each_picture_names_its_analysis_and_the_analysis_its_picture(name: str) -> None:
+    analyses = see_also(getattr(cx.plot, name))
+    assert analyses, f"cx.plot.{name} says not what makes its table: See Also, cxlib.…"
+    for analysis in analyses:
+        function = getattr(cx, analysis.removeprefix("cxlib."))
+        assert f"cxlib.plot.{name}" in see_also(function), f"{analysis} names no cxlib.plot.{name}"
+
+
+def test_every_result_shows_itself_in_jupyter() -> None:
+    functions = [thing for name in cx.__all__ if inspect.isfunction(thing := getattr(cx, name))]
+    homes = {(function.__module__, function.__annotations__["return"]) for function in functions}
+    found = [vars(sys.modules[home]).get(name) for home, name in homes]
+    ours = {kind for kind in found if inspect.isclass(kind)}
+    assert {"Cleaned", "Raw", "LtvFit", "ExperimentResult"} <= {kind.__name__ for kind in ours}
+    assert not [kind for kind in ours if not hasattr(kind, "_repr_html_")]
+
+
+def test_a_name_that_is_not_there_gets_the_nearest() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'retentoin'. Did you mean 'retention'"):
+        _ = cx.retentoin
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

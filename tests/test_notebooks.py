@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,24 @@ import nbformat
 import pytest
 
 import cxlib as cx
+from cxlib import notebook
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+FOLDER = Path(__file__).parent.parent / "notebooks"
+START = FOLDER / "start.ipynb"
+NOTEBOOKS = sorted(path for path in FOLDER.glob("*.ipynb") if path != START)
+NEW = Path("notebooks/05_of_my_own.ipynb")
+"""What `cx new` writes keeps the shape as well."""
 MOST_LINES = 10
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
-def book(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
+@pytest.fixture(params=[*NOTEBOOKS, NEW], ids=lambda path: path.stem)
+def book(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> nbformat.NotebookNode:
+    if request.param == NEW:
+        monkeypatch.chdir(tmp_path)
+        NEW.parent.mkdir()
+        notebook.new(NEW)
     return nbformat.read(request.param, as_version=4)
 
 
@@ -93,7 +105,19 @@ def test_ends_with_numbers_and_what_would_change_them(book: nbformat.NotebookNod
     assert book.cells[-1].source.startswith("## What would change this answer")
 
 
+def test_the_start_page_leads_to_every_notebook_and_asks_for_nothing() -> None:
+    start = nbformat.read(START, as_version=4)
+    links = re.findall(r"\]\((.+?)\)", "\n".join(cell.source for cell in start.cells))
+    assert links == [path.name for path in NOTEBOOKS]
+    assert not [cell for cell in start.cells if cell.metadata.get("tags")]
+    title, _, said = start.cells[0].source.partition("\n\n")
+    assert title.startswith("# ")
+    assert len(said.splitlines()) == 3
+    test_is_stored_without_outputs_on_the_plain_kernel(start)
+
+
 def test_is_stored_without_outputs_on_the_plain_kernel(book: nbformat.NotebookNode) -> None:
+    nbformat.validate(book)
     assert book.metadata.kernelspec.name == "python3"
     for cell in code_cells(book):
         assert cell.outputs == []

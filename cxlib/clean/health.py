@@ -40,6 +40,10 @@ def activity(data: Source, *, as_of: str | dt.date, period: str = "week") -> pd.
     ParameterError
         The period is unknown, or the table has no known time column.
 
+    See Also
+    --------
+    cxlib.plot.activity
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from html import escape
 from typing import Any
 
 import ibis.expr.types as ir
@@ -12,7 +11,7 @@ import pandas as pd
 
 from cxlib._checks import DataError
 from cxlib._published import fit_to_show
-from cxlib.show import show
+from cxlib.show import told
 from cxlib.sources import Raw
 from cxlib.tables import Contract, check_types
 
@@ -85,11 +84,11 @@ class Cleaned:
         )
 
     def _repr_html_(self) -> str:
-        origin = f"{escape(self.origin)}. " if self.origin else ""
+        origin = f"{self.origin}. " if self.origin else ""
         kept = f"{origin}{self.kept_rows:,} of {self.raw_rows:,} raw rows kept ({self.kept_rows / self.raw_rows:.1%})"
         if self.losses.empty:
-            return f"<p>{kept}; nothing was lost.</p>"
-        return f"<p>{kept}; what was lost, and why:</p>{show(self.losses)._repr_html_()}"
+            return told(f"{kept}; nothing was lost.")
+        return told(f"{kept}; what was lost, and why:", self.losses)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         account = {name: getattr(self, name) for name in ACCOUNT}

@@ -82,6 +82,10 @@ def clean_orders(
         Dates or numbers cannot be read, currencies are mixed, offsets are mixed, or more
         than ``max_loss`` would be lost.
 
+    See Also
+    --------
+    cxlib.plot.losses
+
     Notes
     -----
     Exact duplicate rows go first, then lines that are no product. Several totals of one order

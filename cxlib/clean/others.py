@@ -44,6 +44,10 @@ def clean_events(
     ColumnError, DataError
         As in `clean_orders`.
 
+    See Also
+    --------
+    cxlib.plot.losses
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -95,6 +99,10 @@ def clean_exposures(
     ColumnError, DataError
         As in `clean_orders`.
 
+    See Also
+    --------
+    cxlib.plot.losses
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -142,6 +150,10 @@ def clean_responses(
     ------
     ColumnError, DataError
         As in `clean_orders`.
+
+    See Also
+    --------
+    cxlib.plot.losses
 
     Examples
     --------

@@ -140,6 +140,14 @@ def experiment(
         One variant only, a null variant, exposures after ``as_of``, or a conversion with
         values other than 0 and 1.
 
+    See Also
+    --------
+    cxlib.plot.experiment
+    cxlib.plot.sample_ratio
+    cxlib.plot.experiment_over_time
+    cxlib.plot.experiment_novelty
+    cxlib.plot.experiment_distribution
+
     Notes
     -----
     Users seen in several variants are left out; the check fails past 1 %. The sample-ratio

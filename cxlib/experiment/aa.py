@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import html
 import math
 import numbers
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, check_number
 from cxlib._intervals import wilson
+from cxlib._watched import progress
 from cxlib.experiment.caps import with_caps
 from cxlib.experiment.compare import counts_of
 from cxlib.experiment.effects import Pair, p_value
@@ -24,6 +24,7 @@ from cxlib.experiment.metrics import Metric, check_metrics
 from cxlib.experiment.samples import Reduced
 from cxlib.experiment.splits import ARMS, Splitter, groups_of, in_groups
 from cxlib.experiment.sums import reduce_units
+from cxlib.show import told
 from cxlib.sources import Source
 
 __all__ = ["AATest", "aa_test"]
@@ -58,8 +59,7 @@ class AATest:
         return f"AATest({self.verdict!r})"
 
     def _repr_html_(self) -> str:
-        numbers = self.table.to_html(index=False, float_format="{:.4g}".format)
-        return f"<p><strong>{html.escape(self.verdict)}</strong></p>{numbers}"
+        return told(self.verdict, self.table)
 
 
 def aa_test(
@@ -185,7 +185,7 @@ def aa_test(
     rng = np.random.default_rng(seed)
     lines = [
         line
-        for number in range(n_splits)
+        for number in progress(range(n_splits), "random splits")
         for line in _lines(splitter.reduced(rng), metrics, number)
     ]
     splits = pd.DataFrame(lines)

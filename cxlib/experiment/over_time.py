@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, check_number
+from cxlib._watched import progress
 from cxlib.experiment.compare import compare
 from cxlib.experiment.exposed import Log
 from cxlib.experiment.metrics import Metric, Quantile, window
@@ -33,7 +34,7 @@ def over_time(question: Question, variants: Sequence[str], n_dates: int) -> pd.D
     step = max(1, -(-len(days) // n_dates))
     rule = _band(question.rule)
     parts = []
-    for day in [stamp.date() for stamp in days[::-1][::step][::-1]]:
+    for day in progress([stamp.date() for stamp in days[::-1][::step][::-1]], "days"):
         rows = question.rows.filter(at < midnight_after(day))
         asked = replace(question, rows=rows, logs=logs, as_of=day, by=(), rule=rule)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pandas as pd
 from cxlib.experiment.baseline import Known
 from cxlib.experiment.metrics import Metric, window
 from cxlib.experiment.power import Baseline, Design, fewest_units, power_of
+from cxlib.show import told
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,7 @@ class ExperimentPlan:
         return f"ExperimentPlan({self.verdict!r})"
 
     def _repr_html_(self) -> str:
-        numbers = self.arms.to_html(index=False, formatters={"n_units": "{:,.0f}".format})
-        return f"<p><strong>{html.escape(self.verdict)}</strong></p>{numbers}"
+        return told(self.verdict, self.arms.assign(n_units=self.arms["n_units"].round()))
 
 
 def make_plan(

@@ -128,6 +128,10 @@ def plan_experiment(
     DataError
         History in which nobody converts, everybody does, or nothing varies.
 
+    See Also
+    --------
+    cxlib.plot.power_curve
+
     Notes
     -----
     Proportions: the power of the score test that `cxlib.experiment` runs on them, with the

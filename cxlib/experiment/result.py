@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import html
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from cxlib.experiment.distribution import distribution
 from cxlib.experiment.over_time import novelty, over_time
 from cxlib.experiment.question import Question
 from cxlib.experiment.rule import Rule
+from cxlib.show import Shown, told
 
 ADJUSTED = {
     "holm": "Holm-adjusted ",
@@ -145,9 +145,8 @@ class ExperimentResult:
 
     def _repr_html_(self) -> str:
         failed = self.checks.loc[~self.checks["passed"], ["check", "detail"]]
-        checks = failed.to_html(index=False) if len(failed) else ""
-        numbers = _shown(self.table, self._question.rule).to_html(index=False)
-        return f"<p><strong>{html.escape(self.verdict)}</strong></p>{checks}{numbers}"
+        numbers = Shown(_shown(self.table, self._question.rule))
+        return told(self.verdict, *([failed] if len(failed) else []), numbers)
 
 
 def verdict(table: pd.DataFrame, checks: pd.DataFrame, rule: Rule, is_over: bool = False) -> str:

@@ -9,9 +9,9 @@ import pandas as pd
 
 from cxlib._checks import check_number
 from cxlib.funnel.attempts import attempts
-from cxlib.funnel.attribution import check_attribution, with_label
+from cxlib.funnel.attribution import End, check_attribution, with_label
 from cxlib.funnel.layout import COUNTS, QUARTILES, laid_out, quartiles_between_steps, users_at_steps
-from cxlib.funnel.rule import check_rule
+from cxlib.funnel.rule import Order, Reentry, Scope, Ties, check_rule
 from cxlib.funnel.seen import seen_events
 from cxlib.funnel.steps import Exclude, Step
 from cxlib.sources import Source
@@ -29,13 +29,13 @@ def funnel(
     by: str | None = None,
     alpha: float = 0.05,
     start: str | dt.date | None = None,
-    order: str = "ordered",
-    reentry: bool | str = True,
-    ties: str = "in_step_order",
+    order: Order = "ordered",
+    reentry: Reentry = True,
+    ties: Ties = "in_step_order",
     exclude: Sequence[str | Exclude] = (),
-    exclude_scope: str = "attempt",
+    exclude_scope: Scope = "attempt",
     hold: str | None = None,
-    attribution: str | int = "first",
+    attribution: End | int = "first",
 ) -> pd.DataFrame:
     """Return how many users reached each step within a window from step one.
 
@@ -114,6 +114,10 @@ def funnel(
     ParameterError
         Fewer than two steps, a window that is not longer than zero, or another argument that is
         not of its kind.
+
+    See Also
+    --------
+    cxlib.plot.funnel
 
     Notes
     -----

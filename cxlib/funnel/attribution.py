@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import ibis
 import ibis.expr.types as ir
 
@@ -11,10 +13,12 @@ from cxlib.funnel.rule import Rule
 from cxlib.funnel.steps import matches
 from cxlib.tables import NO_GROUP
 
+End = Literal["first", "last"]
+
 
 def check_attribution(attribution: str | int, rule: Rule) -> str | int:
     """Return ``attribution`` if it is "first", "last" or the number of a step."""
-    if isinstance(attribution, str) and attribution in ("first", "last"):
+    if isinstance(attribution, str) and attribution in get_args(End):
         return attribution
     is_number = isinstance(attribution, int) and not isinstance(attribution, bool)
     if is_number and int(attribution) in range(1, len(rule.steps) + 1):

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypedDict
+from typing import Literal, TypedDict, get_args
 
 import ibis
 import ibis.expr.types as ir
@@ -16,18 +16,21 @@ from cxlib.funnel.steps import Exclude, Kinds, Step
 from cxlib.tables import midnight_after
 
 MOST_OPTIONAL = 4
-REENTRY: tuple[bool | str, ...] = (True, "first")
+Order = Literal["ordered", "strict", "any"]
+Reentry = Literal[True, "first"]
+Ties = Literal["in_step_order", "strict"]
+Scope = Literal["attempt", "user"]
 
 
 class Options(TypedDict, total=False):
     """The choices of a funnel that have a default; `funnel` says what they mean."""
 
     start: str | dt.date | None
-    order: str
-    reentry: bool | str
-    ties: str
+    order: Order
+    reentry: Reentry
+    ties: Ties
     exclude: Sequence[str | Exclude]
-    exclude_scope: str
+    exclude_scope: Scope
     hold: str | None
 
 
@@ -111,11 +114,11 @@ def check_rule(
         window=check_duration("window", window),
         as_of=check_date("as_of", as_of),
         start=None if start is None else check_date("start", start),
-        order=check_choice("order", order, ["ordered", "strict", "any"]),
-        reentry=check_choice("reentry", reentry, REENTRY),
-        ties=check_choice("ties", ties, ["in_step_order", "strict"]),
+        order=check_choice("order", order, get_args(Order)),
+        reentry=check_choice("reentry", reentry, get_args(Reentry)),
+        ties=check_choice("ties", ties, get_args(Ties)),
         exclude=_checked_exclusions(exclude, len(steps)),
-        exclude_scope=check_choice("exclude_scope", exclude_scope, ["attempt", "user"]),
+        exclude_scope=check_choice("exclude_scope", exclude_scope, get_args(Scope)),
         hold=hold,
     )
     if rule.start is not None and rule.start > rule.as_of:

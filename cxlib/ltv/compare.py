@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 from dataclasses import dataclass
-from html import escape
 from typing import NamedTuple
 
 import ibis.expr.types as ir
@@ -13,13 +12,14 @@ import pandas as pd
 
 from cxlib._bgnbd import MODELS
 from cxlib._checks import CxError, FitError, check_date
+from cxlib._watched import progress
 from cxlib.ltv.base import Base
 from cxlib.ltv.fit import check_repeats, fit_both
 from cxlib.ltv.histories import histories
 from cxlib.ltv.holdout import bought_days, check_split, held_out
 from cxlib.ltv.silence import Silence
 from cxlib.ltv.verdict import judge
-from cxlib.show import show
+from cxlib.show import told
 from cxlib.sources import Source
 
 CLOSE_TOTAL, CLOSE_MAE, CLOSE_BIC = 0.05, 1.02, 2.0
@@ -55,7 +55,7 @@ class LtvComparison:
         return f"LtvComparison({self.verdict!r})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self.verdict)}</p>{show(self.table)._repr_html_()}"
+        return told(self.verdict, self.table)
 
 
 def compare_ltv(
@@ -110,7 +110,7 @@ def compare_ltv(
     base = Base.of(histories(days, end))
     n_customers, _ = check_repeats(base, end)
     last = _two_thirds(days, end) if split is None else check_date("split", split)
-    rows = pd.DataFrame([_row(name, base, days, last, end) for name in MODELS])
+    rows = pd.DataFrame([_row(name, base, days, last, end) for name in progress(MODELS, "models")])
     rows["bic"] = rows["n_parameters"] * math.log(n_customers) - 2 * rows["log_likelihood"]
     if rows["log_likelihood"].isna().all():
         raise FitError(

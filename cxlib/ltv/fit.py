@@ -12,7 +12,7 @@ import pandas as pd
 from cxlib._bgnbd import MODELS, SPEND_MEANINGS, Fit, Model, fit_gamma_gamma
 from cxlib._checks import FitError, check_choice, check_date, check_number, listed
 from cxlib.ltv.base import Base
-from cxlib.ltv.forecasts import LtvFit
+from cxlib.ltv.forecasts import LtvFit, check_valuation
 from cxlib.ltv.histories import buyers, histories, load_orders, nobody, purchase_days
 from cxlib.ltv.silence import Silence
 from cxlib.ltv.verdict import judge
@@ -73,6 +73,12 @@ def fit_ltv(
         No customer came again, or the likelihood has no optimum that can be found.
     ParameterError, ColumnError
         A parameter is out of range; a column is missing.
+
+    See Also
+    --------
+    cxlib.plot.ltv
+    cxlib.plot.ltv_segments
+    cxlib.plot.ltv_grid
 
     Notes
     -----
@@ -136,10 +142,8 @@ def check_options(
 ) -> tuple[dt.date, dict[str, Any]]:
     """Return the day, and the other options by name, each in its range."""
     return check_date("as_of", as_of), {
-        "horizon_days": check_number("horizon_days", horizon_days, 0, 3653, open_low=True),
+        **check_valuation(horizon_days, discount_rate, margin),
         "model": check_choice("model", model, MODELS),
-        "margin": check_number("margin", margin, 0, 1, open_low=True),
-        "discount_rate": check_number("discount_rate", discount_rate, 0),
         "seed": int(check_number("seed", seed, 0)),
         "n_boot": int(check_number("n_boot", n_boot, LEAST_BOOT, MOST_BOOT)),
     }

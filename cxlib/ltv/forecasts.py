@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 
 from cxlib._bgnbd import MODELS
-from cxlib._checks import ParameterError
+from cxlib._checks import ParameterError, check_number
 from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.answers import (
     customers,
@@ -29,6 +29,16 @@ from cxlib.ltv.assumptions import assumptions
 from cxlib.ltv.base import Base, Numbers
 from cxlib.ltv.replicates import Replicates, resampled
 from cxlib.ltv.spread import segments
+from cxlib.show import told
+
+
+def check_valuation(horizon_days: float, discount_rate: float, margin: float) -> dict[str, Any]:
+    """Return how far a forecast looks and what counts as value, each in its range."""
+    return {
+        "horizon_days": check_number("horizon_days", horizon_days, 0, 3653, open_low=True),
+        "discount_rate": check_number("discount_rate", discount_rate, 0),
+        "margin": check_number("margin", margin, 0, 1, open_low=True),
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +107,36 @@ class LtvFit:
     _days: ir.Table | None = field(default=None, repr=False)
     _refits: Replicates | None = field(default=None, repr=False)
     _kept: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+
+    def at(
+        self,
+        *,
+        horizon_days: float | None = None,
+        discount_rate: float | None = None,
+        margin: float | None = None,
+    ) -> LtvFit:
+        """Return the same fit, looking as far ahead and valuing as asked; nothing is fitted again.
+
+        Parameters
+        ----------
+        horizon_days, discount_rate, margin : float, optional
+            As in `fit_ltv`; those of this fit where left out.
+
+        Returns
+        -------
+        LtvFit
+            With the parameters, and the refits behind intervals, of this one.
+
+        Raises
+        ------
+        ParameterError
+            A number is out of range, or the fit was saved without its customers.
+        """
+        own = {name: getattr(self, name) for name in ("horizon_days", "discount_rate", "margin")}
+        asked = {"horizon_days": horizon_days, "discount_rate": discount_rate, "margin": margin}
+        given = {name: value for name, value in asked.items() if value is not None}
+        valued = check_valuation(**(own | given))
+        return replace(self, **valued, _base=self.base, _refits=self.replicates_so_far)
 
     def customers(self, *, intervals: bool = True) -> ir.Table:
         """Return the forecast for each customer, lazily, in the engine of the orders.
@@ -245,6 +285,11 @@ class LtvFit:
         )
 
     @property
+    def replicates_so_far(self) -> Replicates | None:
+        """The refits, if they have been asked for."""
+        return vars(self).get("replicates", self._refits)
+
+    @property
     def base(self) -> Base:
         """The customers of the orders, unique ones with their number."""
         if self._base is None:
@@ -289,8 +334,11 @@ class LtvFit:
         return f"LtvFit({MODELS[self.model].title}, as of {self.as_of}: {self.verdict!r})"
 
     def _repr_html_(self) -> str:
-        head = (
-            f"<p>{MODELS[self.model].title}, {escape(self.verdict)} As of {self.as_of}, "
-            f"{self.horizon_days:g} days ahead, {self.discount_rate:.0%} a year.</p>"
+        beside = (
+            f"As of {self.as_of}, {self.horizon_days:g} days ahead, {self.discount_rate:.0%} a year; "
+            "intervals of the parameters by their standard errors, on the log scale."
         )
-        return head + self.table.to_html(index=False, float_format="{:.4g}".format, na_rep="–")
+        far = np.exp(1.96 * self.table["standard_error"] / self.table["value"])
+        ends = {"ci_low": self.table["value"] / far, "ci_high": self.table["value"] * far}
+        shown = self.table[["parameter", "value"]].assign(**ends, meaning=self.table["meaning"])
+        return told(f"{MODELS[self.model].title}, {self.verdict}", shown, beside=beside)

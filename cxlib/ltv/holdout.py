@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from html import escape
 
 import ibis
 import ibis.expr.types as ir
@@ -19,7 +18,7 @@ from cxlib.ltv.fit import fitted
 from cxlib.ltv.forecasts import LtvFit
 from cxlib.ltv.histories import HISTORY, counted, histories, load_orders, nobody, purchase_days
 from cxlib.ltv.silence import Silence
-from cxlib.show import show
+from cxlib.show import told
 from cxlib.sources import Source
 
 MOST_REPEATS = 7
@@ -72,7 +71,7 @@ class LtvHoldout:
         return f"LtvHoldout({self.verdict!r})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self.verdict)}</p>{show(self.table)._repr_html_()}"
+        return told(self.verdict, self.table)
 
 
 def holdout_ltv(
@@ -103,6 +102,11 @@ def holdout_ltv(
         ``split`` is not before ``as_of``, or the model is unknown.
     DataError, FitError
         Up to ``split`` there is no purchase, or nobody came again.
+
+    See Also
+    --------
+    cxlib.plot.ltv_tracking
+    cxlib.plot.ltv_calibration
 
     Notes
     -----

@@ -9,6 +9,7 @@ import numpy as np
 
 from cxlib._bgnbd import Model, fit_gamma_gamma, spend_line
 from cxlib._checks import FitError
+from cxlib._watched import progress
 from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.base import Base, Numbers
 
@@ -48,28 +49,31 @@ def resampled(
     rng = np.random.default_rng(seed)
     again = base.frequency > 0
     refit = model.prepare(*base.histories)
-    found: list[tuple[list[float], list[float]]] = []
     failed = 0
-    while len(found) < n_boot:
-        weight = rng.poisson(base.n).astype(float)
-        if not weight[again].any():
-            continue
-        try:
-            orders = refit(np.bincount(base.history, weight), start=values)
-            money = fit_gamma_gamma(
-                base.frequency[again], base.spend[again], weight[again], start=spend
-            )
-        except FitError:
-            failed += 1
-            if failed > n_boot / 5:
-                raise FitError(
-                    f"intervals: {failed} of {failed + len(found)} resamples of the customers have no "
-                    "fit; ask without intervals (intervals=False), or give a longer history"
-                ) from None
-            continue
-        found.append(
-            ([orders.values[name] for name in values], [money.values[name] for name in SPEND])
-        )
+
+    def drawn(place: int) -> tuple[list[float], list[float]]:
+        """Return the parameters of the next resample that has a fit, after ``place`` others."""
+        nonlocal failed
+        while True:
+            weight = rng.poisson(base.n).astype(float)
+            if not weight[again].any():
+                continue
+            try:
+                orders = refit(np.bincount(base.history, weight), start=values)
+                money = fit_gamma_gamma(
+                    base.frequency[again], base.spend[again], weight[again], start=spend
+                )
+            except FitError:
+                failed += 1
+                if failed > n_boot / 5:
+                    raise FitError(
+                        f"intervals: {failed} of {failed + place} resamples of the customers have "
+                        "no fit; ask without intervals (intervals=False), or give a longer history"
+                    ) from None
+                continue
+            return [orders.values[name] for name in values], [money.values[name] for name in SPEND]
+
+    found = [drawn(place) for place in progress(range(n_boot), "refits to resampled customers")]
     return Replicates(tuple(values), *(np.array(part) for part in zip(*found, strict=True)))
 
 
@@ -108,7 +112,9 @@ def sums_over(ahead: Ahead, base: Base, replicates: Replicates) -> Numbers:
     return np.array(
         [
             sums(ahead, base, ahead.p_alive(v), ahead.if_alive_nearly(v)[:, ahead.pair], spend)
-            for v, spend in replicates.pairs()
+            for v, spend in progress(
+                replicates.pairs(), "sums of the refits", len(replicates.model)
+            )
         ]
     )
 
@@ -122,7 +128,10 @@ def bounds(
     Histories are worked through some thousand at a time.
     """
     values = [values for values, _ in replicates.pairs()]
-    if_alive = np.stack([ahead.if_alive_nearly(each) for each in values], axis=1)
+    if_alive = np.stack(
+        [ahead.if_alive_nearly(each) for each in progress(values, "forecasts of the refits")],
+        axis=1,
+    )
     found = {name: (np.empty_like(point), np.empty_like(point)) for name, point in points.items()}
     for start in range(0, ahead.histories.shape[1], AT_A_TIME):
         part = slice(start, start + AT_A_TIME)

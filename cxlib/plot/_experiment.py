@@ -57,6 +57,10 @@ def experiment(
     ColumnError, DataError, ParameterError
         A column is missing; there are no rows; a metric and treatment stand twice (segments).
 
+    See Also
+    --------
+    cxlib.experiment
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -242,6 +246,10 @@ def sample_ratio(
     ------
     ColumnError, DataError, ParameterError
         A column is missing; there are no rows; a variant stands twice.
+
+    See Also
+    --------
+    cxlib.experiment
 
     Examples
     --------

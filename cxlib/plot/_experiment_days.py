@@ -72,6 +72,10 @@ def experiment_over_time(
     ColumnError, DataError, ParameterError
         A column is missing; there are no rows; a metric, treatment and date stand twice.
 
+    See Also
+    --------
+    cxlib.experiment
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -119,6 +123,10 @@ def experiment_novelty(
     ------
     ColumnError, DataError, ParameterError
         A column is missing; there are no rows; a metric, treatment and day stand twice.
+
+    See Also
+    --------
+    cxlib.experiment
 
     Examples
     --------

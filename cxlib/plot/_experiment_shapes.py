@@ -50,6 +50,10 @@ def experiment_distribution(table: pd.DataFrame, *, ax: Axes | None = None) -> A
     ColumnError, DataError, ParameterError
         A column is missing; there are no rows; a bin of a metric and variant stands twice.
 
+    See Also
+    --------
+    cxlib.experiment
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -198,6 +202,10 @@ def power_curve(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ------
     ColumnError, DataError, ParameterError
         A column is missing; there is no row with an effect and a power; there are more than 8 lines.
+
+    See Also
+    --------
+    cxlib.plan_experiment
 
     Examples
     --------

@@ -28,6 +28,10 @@ def funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
 
+    See Also
+    --------
+    cxlib.funnel
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd

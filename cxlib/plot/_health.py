@@ -25,6 +25,13 @@ def losses(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
 
+    See Also
+    --------
+    cxlib.clean_orders
+    cxlib.clean_events
+    cxlib.clean_exposures
+    cxlib.clean_responses
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -74,6 +81,10 @@ def activity(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+
+    See Also
+    --------
+    cxlib.activity
 
     Examples
     --------

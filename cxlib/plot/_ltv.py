@@ -28,6 +28,10 @@ def ltv(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
 
+    See Also
+    --------
+    cxlib.fit_ltv
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -89,6 +93,10 @@ def ltv_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+
+    See Also
+    --------
+    cxlib.fit_ltv
 
     Examples
     --------

@@ -37,6 +37,10 @@ def ltv_grid(table: pd.DataFrame, *, value: str = "p_alive", ax: Axes | None = N
     -------
     Axes
 
+    See Also
+    --------
+    cxlib.fit_ltv
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -129,6 +133,10 @@ def ltv_tracking(
     -------
     Axes
 
+    See Also
+    --------
+    cxlib.holdout_ltv
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -218,6 +226,10 @@ def ltv_calibration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+
+    See Also
+    --------
+    cxlib.holdout_ltv
 
     Examples
     --------

@@ -42,6 +42,10 @@ def time_to_second_order(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     -------
     Axes
 
+    See Also
+    --------
+    cxlib.time_to_second_order
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -137,6 +141,10 @@ def segment_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
 
+    See Also
+    --------
+    cxlib.segment_sizes
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -210,6 +218,10 @@ def rfm_movement(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+
+    See Also
+    --------
+    cxlib.rfm_movement
 
     Examples
     --------

@@ -46,6 +46,10 @@ def retention(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ParameterError
         The table holds several groups.
 
+    See Also
+    --------
+    cxlib.retention
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -157,6 +161,10 @@ def retention_curve(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+
+    See Also
+    --------
+    cxlib.retention_curve
 
     Examples
     --------

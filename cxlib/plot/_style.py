@@ -68,6 +68,15 @@ def fonts() -> list[str]:
     return [name for name in (*FONTS, *FONTS_BESIDE) if name in known]
 
 
+def picture(ax: Axes) -> tuple[bytes, str, str]:
+    """Return a finished picture as PNG, its alt text and its reading, and let go of the figure."""
+    figure = ax.figure
+    assert isinstance(figure, Figure)  # made by `axes`
+    data, _ = figure._repr_mimebundle_()
+    plt.close(figure)
+    return data["image/png"], figure.alt, figure.reading
+
+
 def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
     """Draw in the house style, leaving the user's own settings alone."""
     style = {

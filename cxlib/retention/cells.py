@@ -6,11 +6,13 @@ import datetime as dt
 import itertools
 import numbers
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from cxlib._calendar import Unit, Weekday
 from cxlib._checks import DataError, ParameterError, check_choice, check_date, check_number
 from cxlib._intervals import wilson
 from cxlib.retention.firsts import ALL_OLD, check_burn_in, observed_orders
@@ -18,8 +20,8 @@ from cxlib.retention.periods import Periods, check_periods
 from cxlib.retention.reduce import Span, active_at, activity_of, members_of, visits_of
 from cxlib.sources import Source
 
-KINDS = ("on", "on_or_after")
-COHORTS = ("first", "recurring")
+Kind = Literal["on", "on_or_after"]
+Cohorts = Literal["first", "recurring"]
 CELLS = (
     "cohort",
     "age",
@@ -36,16 +38,16 @@ CELLS = (
 def retention(
     orders: Source,
     *,
-    period: str = "month",
+    period: Unit | str = "month",
     as_of: str | dt.date,
-    kind: str = "on",
+    kind: Kind = "on",
     brackets: Sequence[int] | None = None,
-    cohorts: str = "first",
+    cohorts: Cohorts = "first",
     by: str | None = None,
     first_orders: Source | None = None,
     burn_in_days: float | None = None,
-    week_start: str = "monday",
-    cohort_by: str | None = None,
+    week_start: Weekday = "monday",
+    cohort_by: Unit | None = None,
     alpha: float = 0.05,
 ) -> pd.DataFrame:
     """Return the cohort table: who of each cohort ordered again, and what it brought.
@@ -112,6 +114,10 @@ def retention(
     ParameterError
         An argument cannot be used, or two do not go together.
 
+    See Also
+    --------
+    cxlib.plot.retention
+
     Notes
     -----
     Bounded retention may rise again with age; rolling retention never does, but it is not
@@ -137,8 +143,8 @@ def retention(
     """
     periods = check_periods(period, week_start, cohort_by)
     last_day = check_date("as_of", as_of)
-    check_choice("kind", kind, KINDS)
-    check_choice("cohorts", cohorts, COHORTS)
+    check_choice("kind", kind, get_args(Kind))
+    check_choice("cohorts", cohorts, get_args(Cohorts))
     spans = None if brackets is None else _check_brackets(brackets, kind)
     check_number("alpha", alpha, 0, 1, open_low=True)
     known = check_burn_in(first_orders, burn_in_days)

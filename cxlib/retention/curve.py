@@ -40,6 +40,10 @@ def retention_curve(table: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame
     ColumnError
         The table lacks a column that `retention` gives.
 
+    See Also
+    --------
+    cxlib.plot.retention_curve
+
     Notes
     -----
     The interval is Wilson's on the pooled counts: it takes customers as independent and the

@@ -69,6 +69,10 @@ def time_to_second_order(
     ParameterError
         An argument cannot be used.
 
+    See Also
+    --------
+    cxlib.plot.time_to_second_order
+
     Notes
     -----
     Kaplan and Meier (1958, JASA 53, 457-481) as statsmodels computes it, on counts of customers
