@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,11 @@ from cxlib._checks import CxError, ParameterError
 
 if TYPE_CHECKING:
     from cxlib.report.jobs import ReadyPlan
-    from cxlib.report.runner import Result
+    from cxlib.report.publish import Runner
 
-FAILED, REFUSED, FAULT, INTERRUPTED = 1, 2, 70, 130
-"""Exit codes: a report failed; the plan or its input cannot be used; the workbench is at
-fault; the user stopped it."""
+FAILED, REFUSED, BUSY, FAULT, INTERRUPTED = 1, 2, 3, 70, 130
+"""Exit codes: a report failed; the plan or its input cannot be used; another run holds the
+plan; the workbench is at fault; the run was interrupted."""
 
 
 DEBUG = "cxlib.debug"
@@ -36,7 +37,7 @@ class _Told(click.Group):
             if ctx.meta.get(DEBUG):
                 raise
             click.echo(f"cx: {error}", err=True)
-            ctx.exit(REFUSED)
+            ctx.exit(BUSY if type(error).__name__ == "BusyError" else REFUSED)
         except KeyboardInterrupt:
             click.echo("cx: interrupted; nothing was published", err=True)
             ctx.exit(INTERRUPTED)
@@ -74,10 +75,16 @@ DEBUGGING = click.option(
 
 @main.command()
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--set", "sets", metavar="NAME=VALUE", multiple=True, help="Override a default.")
+@click.option("--set", "sets", metavar="NAME=VALUE", multiple=True, help="Override a parameter.")
 @click.option("--as-of", metavar="DATE", help="The last observed day; short for --set as_of=DATE.")
 @click.option("--only", metavar="REPORT", multiple=True, help="Run this report alone; repeatable.")
 @click.option("--jobs", type=click.IntRange(1), help="Reports at once; one for each core.")
+@click.option("--force", is_flag=True, help="Run also what did not change since its last run.")
+@click.option("--cell-timeout", metavar="TIME", help="For one cell, such as '10 minutes'; 1 h.")
+@click.option("--report-timeout", metavar="TIME", help="For one report, such as '2 hours'; 4 h.")
+@click.option("--retries", metavar="N", help="Run again after timeouts and I/O errors; 0.")
+@click.option("--memory-limit", metavar="SIZE", help="For one kernel, such as '4 GB' (Linux).")
+@click.option("--executor", metavar="ADDRESS", help="A cluster to run on: dask://host:port.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of runs; reports/runs.")
 @click.option("--dry-run", is_flag=True, help="Check the plan and say what would run.")
 @DEBUGGING
@@ -87,22 +94,66 @@ def run(
     as_of: str | None,
     only: Sequence[str],
     jobs: int | None,
+    force: bool,
+    executor: str | None,
     output: Path | None,
     dry_run: bool,
+    **limits: str | None,
 ) -> None:
     """Run the notebooks of PLAN and publish their pages.
 
     Exit code 0: all are published. 1: a report failed, the others are published.
     2: the plan, a parameter or the input cannot be used, and nothing was published.
+    3: another run of the plan is under way. 130: interrupted; what was done is kept.
     """
     from cxlib.report.check import prepare
+    from cxlib.report.jobs import Limits
+    from cxlib.report.limits import fair_share, of_command
+    from cxlib.report.lock import locked
+    from cxlib.report.plan import find_root
+    from cxlib.report.pool import cores
+    from cxlib.report.work import cleaned
 
-    given = dict(_pair(text) for text in sets)
-    ready = prepare(plan, given | ({"as_of": as_of} if as_of is not None else {}), only)
+    given = dict(_pair(text) for text in sets) | ({} if as_of is None else {"as_of": as_of})
+    asked = of_command({name: text for name, text in limits.items() if text is not None})
     if dry_run:
-        _describe(ready)
-    else:
-        _publish(ready, output or ready.root / "reports" / "runs", jobs or _cores())
+        _describe(prepare(plan, given, only, asked=asked))
+        return
+    workers = jobs or cores()
+    usual = Limits(memory_bytes=fair_share(workers))
+    make = _runner(executor, workers)
+    output = output or find_root(plan) / "reports" / "runs"
+    with _terminable(), locked(output / plan.stem), cleaned(output / plan.stem) as keep:
+        ready = prepare(plan, given, only, asked=asked, limits=usual, keep=keep)
+        _publish(ready, output, make, force)
+
+
+def _runner(executor: str | None, workers: int) -> Runner:
+    """Return what makes the reports: processes of this machine, or a cluster."""
+    from functools import partial
+
+    if executor is None:
+        from cxlib.report import pool
+
+        pool.warm_up()
+        return partial(pool.run, workers=workers)
+    from cxlib.report.cluster import run
+
+    return partial(run, address=executor)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM interrupt a run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 @main.command()
@@ -125,11 +176,6 @@ def _pair(text: str, option: str = "--set", example: str = "period=week") -> tup
     return name, value
 
 
-def _cores() -> int:
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
-
-
 def _describe(ready: ReadyPlan) -> None:
     click.echo(
         f"{ready.title}, as of {ready.as_of}: would run {len(ready.jobs)} of {len(ready.names)} reports"
@@ -139,31 +185,19 @@ def _describe(ready: ReadyPlan) -> None:
         click.echo(f"  {job.name}: {job.notebook.name}({values})")
 
 
-def _publish(ready: ReadyPlan, output: Path, workers: int) -> None:
-    from tqdm import tqdm
-
+def _publish(ready: ReadyPlan, output: Path, make: Runner, force: bool) -> None:
+    from cxlib.report.progress import Progress
     from cxlib.report.publish import publish
 
-    terminal = sys.stderr.isatty()
-    with tqdm(total=len(ready.jobs), unit="report", disable=not terminal, leave=False) as bar:
-
-        def tell(result: Result) -> None:
-            bar.write(_line(result), file=sys.stderr)
-            bar.update()
-
-        index, record = publish(ready, output, workers, tell)
+    with Progress(len(ready.jobs)) as progress:
+        index, record = publish(ready, output, make, progress, force)
     here = os.path.relpath(index)
     click.echo(index if here.startswith("..") else here)
+    if record["status"] == "interrupted":
+        click.echo("cx: interrupted; what was done is published", err=True)
+        click.get_current_context().exit(INTERRUPTED)
     if record["status"] != "succeeded":
         click.get_current_context().exit(FAILED)
-
-
-def _line(result: Result) -> str:
-    line = f"{result.status:<10} {result.name}  {result.duration_seconds:.1f} s"
-    if result.error is None:
-        return line
-    cell = f" in cell [{result.error['cell']}]" if result.error["cell"] else ""
-    return f"{line}  {result.error['name']}{cell}: {result.error['message']}"
 
 
 @main.command()

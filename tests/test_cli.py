@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,6 +15,8 @@ from report_project import ORDERS, write_notebook, write_orders, write_plan
 
 import cxlib.report.publish
 from cxlib import cli
+from cxlib.report import pool
+from cxlib.report.jobs import ReadyPlan
 
 READS = "import cxlib as cx\norders = cx.clean_orders(cx.read(source), timezone='UTC')"
 
@@ -47,8 +51,12 @@ def test_reports_run_at_once_and_one_that_fails_stops_no_other(project: Path) ->
     done = cx("reports/plans/weekly.yml", "--jobs", "2", "--as-of", "2024-06-30")
     assert done.exit_code == cli.FAILED == 1
     assert done.stdout == "reports/runs/weekly/2024-06-30/index.html\n"
-    said = sorted(line.split()[:2] for line in done.stderr.splitlines())
-    assert said == [["failed", "02_fails"], ["succeeded", "01_fine-012"]]
+    said = [line.split()[:3] for line in done.stderr.splitlines()]
+    assert [count for count, *_ in said] == ["[1/2]", "[2/2]"]
+    assert sorted(rest for _, *rest in said) == [
+        ["failed", "02_fails"],
+        ["succeeded", "01_fine-012"],
+    ]
     assert "ValueError in cell [4]: no <luck>" in done.stderr, "two parameter cells, x, and this"
     folder = project / "reports" / "runs" / "weekly" / "2024-06-30"
     assert "012 2024-06-30" in (folder / "01_fine-012.html").read_text()
@@ -147,24 +155,30 @@ def test_an_interrupted_run_says_that_nothing_was_published(
     done = cx("reports/plans/weekly.yml")
     assert done.exit_code == cli.INTERRUPTED == 130
     assert done.stderr == "cx: interrupted; nothing was published\n"
+    assert not (project / "reports" / "runs").exists()
 
 
 def test_pages_may_go_elsewhere(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[object] = []
+    said: list[Any] = []
 
-    def publish(ready: object, output: Path, workers: int, tell: object) -> tuple[Path, dict]:
-        said.extend([output, workers])
+    def publish(
+        ready: ReadyPlan, output: Path, make: partial[Any], listener: object, force: bool
+    ) -> tuple[Path, dict[str, str]]:
+        said.append((output, make.keywords["workers"], force, ready.jobs[0].limits))
         return output / "index.html", {"status": "succeeded"}
 
     monkeypatch.setattr(cxlib.report.publish, "publish", publish)
     write_plan(project, PLAN)
     outside = project.parent / "pages"
-    done = cx("reports/plans/weekly.yml", "--output", str(outside), "--jobs", "7")
+    asked = ("--output", str(outside), "--jobs", "7", "--force", "--cell-timeout", "2 hours")
+    done = cx("reports/plans/weekly.yml", *asked)
     assert (done.exit_code, done.stdout) == (0, f"{outside}/index.html\n")
-    assert said == [outside, 7]
+    assert said[0][:3] == (outside, 7, True)
+    assert said[0][3].cell_seconds == 7200
+    assert said[0][3].memory_bytes > 10**9, "one kernel never has all of the machine's memory"
     assert cx("reports/plans/weekly.yml").stdout == "reports/runs/index.html\n"
-    assert said[3] == cli._cores()
-    assert cli._cores() >= 1
+    assert said[1][1:3] == (pool.cores(), False)
+    assert pool.cores() >= 1
 
 
 def test_the_command_explains_itself() -> None:

@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,8 @@ import cxlib as cx
 from cxlib.report import inputs
 from cxlib.report.check import prepare
 from cxlib.report.inputs import fingerprint, readings
-from cxlib.report.jobs import Job
+from cxlib.report.jobs import Job, Limits
+from cxlib.report.limits import fair_share, of_command
 from cxlib.report.parameters import Parameter, declared
 from cxlib.report.plan import find_root, read_plan
 
@@ -159,17 +161,23 @@ def test_defaults_reach_every_notebook_that_declares_them(project: Path) -> None
     assert plan.names == ("01_types", "02_orders")
 
 
-def test_a_report_s_own_value_stays_over_default_and_command_line(project: Path) -> None:
+def test_a_report_s_own_value_stays_over_the_default_and_the_command_line_over_both(
+    project: Path,
+) -> None:
     text = """
 defaults: {as_of: 2024-02-29, top: 5}
 reports:
   - notebook: 01_types
     parameters: {top: 7}
   - notebook: 01_types
+  - notebook: 01_types
+    for_each: {top: [1, 2], code: [a, b]}
 """
-    jobs = prepare(write_plan(project, text), {"top": "9"}).jobs
-    assert [job.given["top"] for job in jobs] == [7, 9]
-    assert [job.name for job in jobs] == ["01_types", "01_types-2"]
+    path = write_plan(project, text)
+    assert [job.given["top"] for job in prepare(path).jobs] == [7, 5, 1, 1, 2, 2]
+    jobs = prepare(path, {"top": "9"}).jobs
+    assert [job.given["top"] for job in jobs] == [9] * 4
+    assert [job.name for job in jobs] == ["01_types", "01_types-2", "01_types-9-a", "01_types-9-b"]
 
 
 def test_a_sweep_is_the_product_of_its_lists(project: Path) -> None:
@@ -248,8 +256,108 @@ def test_a_plan_that_is_not_there(project: Path) -> None:
         prepare(project / "reports" / "plans" / "none.yml")
     with pytest.raises(cx.PlanError, match="cannot be read"):
         read_plan(project)
-    with pytest.raises(cx.PlanError, match="no folder 'notebooks'"):
+    with pytest.raises(cx.PlanError, match="no plan"):
         find_root(Path("/nowhere/plan.yml"))
+    with pytest.raises(cx.PlanError, match="no folder 'notebooks'"):
+        find_root(Path("/"))
+
+
+BOUND = """from annotated_types import Ge, Interval, Le
+from typing import Annotated
+as_of: str = "2024-03-31"
+since: str = "2024-01-01"
+within: str = "90 days"
+period: str = "month"
+top: Annotated[int, Ge(1), Le(100)] = 10
+share: Annotated[float, Interval(gt=0, le=1)] | None = None
+code: Annotated[str, "any text"] = "x"
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("since: 2024-02-30", "since='2024-02-30' is not a date; write YYYY-MM-DD"),
+        ("within: 90 dyas", "within='90 dyas' is not a duration"),
+        ("period: quater", "Did you mean 'quarter'?"),
+        ("top: 0", "top='0' is no Annotated[int, Ge(1), Le(100)]: Input should be greater than"),
+        ("top: 101", "less than or equal to 100"),
+        ("share: 0", "greater than 0"),
+        ("share: 1.5", "less than or equal to 1"),
+    ],
+)
+def test_dates_durations_periods_and_ranges_are_held(
+    project: Path, written: str, message: str
+) -> None:
+    write_notebook(project, "03_bound", BOUND, "# Bound")
+    assert message in mistakes(
+        project, f"reports: [{{notebook: 03_bound, parameters: {{{written}}}}}]"
+    )
+
+
+def test_what_is_within_its_range_reaches_the_notebook_as_written(project: Path) -> None:
+    write_notebook(project, "03_bound", BOUND, "# Bound")
+    text = "{since: 2024-02-29, within: 2 weeks, period: 28 days, top: 100, share: 1, code: 2024-02-30}"
+    given = one_job(project, f"reports: [{{notebook: 03_bound, parameters: {text}}}]").given
+    assert given == {
+        "since": "2024-02-29", "within": "2 weeks", "period": "28 days",
+        "top": 100, "share": 1.0, "code": "2024-02-30",
+    }  # fmt: skip
+
+
+def test_a_default_out_of_its_own_range_is_a_mistake(project: Path) -> None:
+    write_notebook(
+        project, "03_odd", "n: Annotated[int, Ge(1)] = 0\np: Literal['a'] = 'b'", "# Odd"
+    )
+    told = mistakes(project, "defaults: {as_of: 2024-01-01}\nreports: [{notebook: 03_odd}]")
+    assert "n=0 is no Annotated[int, Ge(1)]" in told
+    assert "p='b' is no Literal['a']" in told
+
+
+def test_limits_are_the_command_s_over_the_report_s_over_the_plan_s(project: Path) -> None:
+    text = """
+cell_timeout: 90
+memory_limit: 2 GB
+retries: 1
+reports:
+  - notebook: 01_types
+    cell_timeout: 10 minutes
+    report_timeout: 2 hours
+  - notebook: 01_types
+"""
+    path = write_plan(project, text)
+    one, two = (job.limits for job in prepare(path).jobs)
+    assert one == Limits(600, 7200, 2_000_000_000, 1)
+    assert two == Limits(90, 4 * 3600, 2_000_000_000, 1)
+    asked = of_command({"cell_timeout": "1 hour", "retries": "0"})
+    assert {job.limits.cell_seconds for job in prepare(path, asked=asked).jobs} == {3600}
+    assert {job.limits.retries for job in prepare(path, asked=asked).jobs} == {0}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cell_timeout: soon", "cell_timeout: 'soon' is no time; write a number and a unit"),
+        ("cell_timeout: 0", "greater than or equal to 1"),
+        ("retries: -1", "retries: input should be greater than or equal to 0"),
+        ("memory_limit: 4", "memory_limit: '4' is no size"),
+        (
+            "memory_limit: 10 MB",
+            "memory_limit: input should be greater than or equal to 1000000000",
+        ),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(project: Path, text: str, message: str) -> None:
+    assert message in mistakes(project, f"{text}\nreports: [{{notebook: 01_types}}]")
+    name, value = text.split(": ")
+    with pytest.raises(cx.CxError, match=f"--{name.replace('_', '-')}: "):
+        of_command({name: value})
+
+
+def test_one_kernel_never_has_all_the_memory() -> None:
+    whole = psutil.virtual_memory().total
+    assert fair_share(1) == int(0.8 * whole)
+    assert fair_share(1000) == min(int(0.8 * whole), 4 * 2**30)
 
 
 def test_empty_mappings_are_empty(project: Path) -> None:
@@ -309,9 +417,13 @@ def test_the_run_is_named_by_the_plan_s_day_or_the_latest_of_its_reports(project
     assert "as_of is missing" in mistakes(project, "reports: [{notebook: 03_timeless}]")
 
 
-def test_a_value_from_the_command_line_that_changes_nothing_is_a_mistake(project: Path) -> None:
+def test_a_wrong_value_from_the_command_line_is_said_to_be_one(project: Path) -> None:
     text = "reports: [{notebook: 01_types, parameters: {top: 1}}]"
-    assert "--set: 'top' has no effect" in mistakes(project, text, top="2")
+    told = mistakes(project, text, top="many", size="8", tpo="1")
+    assert "3 mistakes" in told
+    assert "--set: top='many' is no int" in told
+    assert "--set: size='8' is not one of 7, 30" in told
+    assert "--set: no notebook of the plan declares 'tpo'. Did you mean 'top'?" in told
 
 
 def test_only_keeps_the_named_notebook_or_report(project: Path) -> None:

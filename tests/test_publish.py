@@ -6,7 +6,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from report_project import write_notebook, write_plan
 import cxlib as cx
 from cxlib.clean.losses import LOSSES_MIME
 from cxlib.headline import HEADLINE_MIME
-from cxlib.report import history, page, publish, runner
+from cxlib.report import folders, history, page, publish, runner, work
 from cxlib.report.check import prepare
 from cxlib.report.jobs import Job
 from cxlib.report.markup import safe
@@ -315,15 +315,22 @@ def test_safe_markup_survives() -> None:
 # Publishing
 
 
-Book = Callable[[runner.Task], NotebookNode]
+STATES: dict[str, str] = {}
+"""How notebooks end: fine unless said."""
+MADE: list[str] = []
+"""Names of the reports that were begun."""
 
 
 def book_of(task: runner.Task) -> NotebookNode:
     """An executed notebook, as a kernel would leave it; a failing one raises."""
-    if task.job.parameters["state"] == "fails":
+    MADE.append(task.job.name)
+    state = STATES.get(task.job.notebook.stem, "fine")
+    if state == "fails":
         raise ZeroDivisionError("division by zero")
-    if task.job.parameters["state"] == "refuses":
+    if state == "refuses":
         raise cx.DataError("orders: no rows")
+    if state == "is interrupted":
+        raise KeyboardInterrupt
     return new_notebook(
         cells=[
             new_markdown_cell(f"# Report {task.job.name}"),
@@ -336,36 +343,47 @@ def book_of(task: runner.Task) -> NotebookNode:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two notebooks that need no kernel."""
 
-    def run_notebook(task: runner.Task, executed: Path) -> NotebookNode:
+    def run_notebook(task: runner.Task, executed: Path, moved: object) -> NotebookNode:
         executed.parent.mkdir(exist_ok=True)
         nbformat.write(new_notebook(), executed)
         return book_of(task)
 
-    def run(tasks: Sequence[runner.Task], workers: int) -> Iterator[runner.Result]:
-        return (runner.execute(task) for task in tasks)
-
     monkeypatch.setattr(runner, "_run_notebook", run_notebook)
-    monkeypatch.setattr(runner, "run", run)
     for name in ("01_one", "02_two"):
-        cell = f'as_of: str = "2024-12-31"\nstate: str = "fine"\nown_{name}: str = "x"'
+        cell = f'as_of: str = "2024-12-31"\nown_{name}: str = "x"\nshop: str = "ours"'
         write_notebook(tmp_path, name, cell, f"# Source of {name}")
     return tmp_path
 
 
-def published(
-    project: Path, one: str = "fine", two: str = "fine", only: Sequence[str] = (), **sets: str
-) -> tuple[Path, dict[str, Any]]:
-    text = f"""
+def here(tasks: Sequence[runner.Task], listener: object) -> Iterator[runner.Result]:
+    return (runner.execute(task) for task in tasks)
+
+
+PLAN = """
 title: A & B <script>
-reports:
-  - {{notebook: 01_one, parameters: {{state: {one}}}}}
-  - {{notebook: 02_two, parameters: {{state: {two}}}}}
+reports: [{notebook: 01_one}, {notebook: 02_two}]
 """
-    ready = prepare(write_plan(project, text), sets, only)
-    index, record = publish.publish(ready, project / "runs", 2)
+
+
+def published(
+    project: Path,
+    one: str = "fine",
+    two: str = "fine",
+    only: Sequence[str] = (),
+    force: bool = True,
+    **sets: str,
+) -> tuple[Path, dict[str, Any]]:
+    STATES.update({"01_one": one, "02_two": two})
+    MADE.clear()
+    ready = prepare(write_plan(project, PLAN), sets, only)
+    index, record = publish.publish(ready, project / "runs", here, force=force)
     told = json.loads((index.parent / "run.json").read_text())
     assert told["reports"][0]["name"] == record["reports"][0]["name"]
     return index.parent, {report["name"]: report for report in told["reports"]} | {"run": told}
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
 
 
 def soup_of(file: Path) -> BeautifulSoup:
@@ -381,7 +399,7 @@ def test_a_run_publishes_pages_index_notebooks_and_record(project: Path) -> None
         "01_one.html", "02_two.html", "index.html",
         "notebooks/01_one.ipynb", "notebooks/02_two.ipynb", "run.json",
     ]  # fmt: skip
-    assert [file.name for file in folder.parent.iterdir()] == ["2024-12-31"], "no staging is left"
+    assert names_in(folder.parent) == ["2024-12-31", "latest"], "no staging is left"
     run, one = record["run"], record["01_one"]
     assert (run["plan"], run["title"], run["as_of"]) == ("weekly", "A & B <script>", "2024-12-31")
     assert run["status"] == "succeeded"
@@ -483,7 +501,7 @@ def test_nothing_is_published_when_every_report_refuses_its_input(project: Path)
     with pytest.raises(cx.DataError, match=r"nothing was published:\n  - 01_one: orders: no rows"):
         published(project, "refuses", "refuses")
     assert {file: file.read_bytes() for file in before.rglob("*.*")} == kept
-    assert [file.name for file in before.parent.iterdir()] == ["2024-12-31"]
+    assert names_in(before.parent) == ["2024-12-31", "latest"]
     assert published(project, "fine", "refuses")[1]["run"]["status"] == "failed"
 
 
@@ -505,14 +523,117 @@ def test_a_crash_while_publishing_leaves_what_stood(
     before, _ = published(project)
     kept = {file: file.read_bytes() for file in before.rglob("*.*")}
 
-    def crash(*_: object) -> None:
-        raise OSError("disk full")
+    def crash(*_: object, **__: object) -> str:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(publish, "_write", crash)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(page, "fill", crash)
+    with pytest.raises(cx.CxError, match="cannot write to .*: No space left on device"):
         published(project, two="fails")
     assert {file: file.read_bytes() for file in before.rglob("*.*")} == kept
-    assert [file.name for file in before.parent.iterdir()] == ["2024-12-31"]
+    assert names_in(before.parent) == [".work", "2024-12-31", "latest"], "no staging is left"
+
+
+def test_what_was_finished_before_a_crash_is_not_made_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(page, "fill", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            published(project, two="fails")
+    assert MADE == ["01_one", "02_two"]
+    folder, record = published(project, force=False)
+    assert MADE == ["02_two"]
+    assert [record[name]["status"] for name in ("01_one", "02_two")] == ["succeeded"] * 2
+    assert (folder / "01_one.html").is_file()
+    assert names_in(folder.parent) == ["2024-12-31", "latest"], "nothing is left to take up"
+
+
+def test_what_did_not_change_is_not_run_again_unless_forced(project: Path) -> None:
+    _, first = published(project)
+    folder, record = published(project, force=False)
+    assert MADE == []
+    one = record["01_one"]
+    assert (one["status"], record["run"]["status"]) == ("skipped", "succeeded")
+    assert one["page_from"] == first["run"]["started"]
+    assert one["headlines"] == first["01_one"]["headlines"]
+    assert one["executed_notebook"] == "notebooks/01_one.ipynb"
+    assert (folder / "01_one.html").is_file()
+    assert "All 2 reports are here." in soup_of(folder / "index.html").header.text
+    published(project, force=True)
+    assert MADE == ["01_one", "02_two"]
+
+
+def test_whatever_a_report_is_made_from_makes_it_anew(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "notes.txt").write_text("first")
+    write_notebook(project, "01_one", 'as_of: str = "2024-12-31"', "# One", "open('notes.txt')")
+    published(project)
+    (project / "notes.txt").write_text("second")
+    published(project, force=False)
+    assert MADE == ["01_one"], "a file that its text names"
+    published(project, force=False, own_02_two="y")
+    assert MADE == ["02_two"], "its parameters"
+    write_notebook(project, "01_one", 'as_of: str = "2024-12-31"', "# One", "open('notes.txt') #")
+    published(project, force=False, own_02_two="y")
+    assert MADE == ["01_one"], "its notebook"
+    monkeypatch.setattr(work, "package", lambda: "another version")
+    published(project, force=False, own_02_two="y")
+    assert MADE == ["01_one", "02_two"], "the package"
+
+
+def test_a_report_from_what_has_no_fingerprint_is_always_run(project: Path) -> None:
+    job = Job("x", project / "notebooks" / "01_one.ipynb", {}, {})
+    known, unknown = {"value": "abc"}, {"value": None}
+    assert len(work.key_of(job, project, [known], "")) == 64
+    assert work.key_of(job, project, [known, unknown], "") == ""
+
+
+def test_an_interrupted_run_publishes_what_was_done(project: Path) -> None:
+    folder, record = published(project, two="is interrupted")
+    assert record["run"]["status"] == record["02_two"]["status"] == "interrupted"
+    assert record["01_one"]["status"] == "succeeded"
+    assert record["02_two"]["page"] is None
+    assert "1 of 2 reports are here" in soup_of(folder / "index.html").header.text
+    published(project, force=False)
+    assert MADE == ["02_two"], "what was done is not made again"
+
+
+def test_an_interrupted_run_without_any_page_publishes_nothing(project: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        published(project, one="is interrupted")
+    assert names_in(project / "runs" / "weekly") == []
+
+
+def test_running_one_report_on_another_source_leaves_the_others_out(project: Path) -> None:
+    published(project)
+    _, record = published(project, only=["02_two"], shop="theirs")
+    assert set(record) == {"02_two", "run"}, "01_one is a page of ours"
+
+
+def test_a_page_of_other_inputs_does_not_outlive_a_failure(project: Path) -> None:
+    published(project)
+    folder, record = published(project, two="fails", shop="theirs")
+    assert record["02_two"]["page"] is None
+    assert not (folder / "02_two.html").exists()
+
+
+def test_what_a_killed_run_left_is_cleared_away(project: Path) -> None:
+    folder, _ = published(project)
+    plan = folder.parent
+    (plan / ".2024-12-31-new" / "notebooks").mkdir(parents=True)
+    (plan / ".2024-11-30-new-former").mkdir()  # killed between two renames
+    published(project)
+    assert names_in(plan) == ["2024-11-30", "2024-12-31", "latest", history.REPLACED]
+
+
+def test_latest_names_the_last_day(project: Path) -> None:
+    folder, _ = published(project)
+    assert (folder.parent / "latest" / "index.html").is_file()
+    published(project, as_of="2024-11-30")
+    assert (folder.parent / "latest").resolve() == folder
+    published(project, as_of="2025-01-31")
+    assert (folder.parent / "latest").resolve().name == "2025-01-31"
 
 
 @pytest.mark.parametrize("in_one_step", [True, False])
@@ -520,12 +641,12 @@ def test_a_folder_takes_the_place_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_one_step: bool
 ) -> None:
     if not in_one_step:
-        monkeypatch.setattr(publish, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
     new, target = tmp_path / ".new", tmp_path / "target"
     for folder in (new, target):
         folder.mkdir()
         (folder / folder.name.strip(".")).touch()
-    publish.swap(new, target)
+    folders.swap(new, target)
     assert [file.name for file in target.iterdir()] == ["new"]
     assert [file.name for file in new.iterdir()] == ["target"]
     assert len(list(tmp_path.iterdir())) == 2

@@ -152,15 +152,16 @@ def settle(
         raise AssertionError(
             f"{contract.name}: {raw_rows} raw rows, but {kept_rows} kept and {lost['rows'].sum()} lost"
         )
-    _check_budget(lost, contract, raw_rows, kept_rows, max_loss)
+    check_budget(lost, contract, raw_rows, kept_rows, max_loss)
     return Cleaned(
         check_types(table, contract), lost, raw_rows, kept_rows, raw_revenue, kept_revenue, contract
     )
 
 
-def _check_budget(
+def check_budget(
     lost: pd.DataFrame, contract: Contract, raw_rows: int, kept_rows: int, max_loss: float
 ) -> None:
+    """Refuse a loss of more than ``max_loss`` of the rows or of the revenue, or of everything."""
     shares = lost[[name for name in ("rows_share", "revenue_share") if name in lost]].abs()
     total = shares.sum().clip(upper=1)
     if kept_rows and (total <= max_loss).all():

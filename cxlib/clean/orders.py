@@ -18,6 +18,7 @@ from cxlib._checks import (
 from cxlib.clean.lines import with_money, with_rules
 from cxlib.clean.losses import Cleaned, settle
 from cxlib.clean.parse import Clock, check_clock, check_readable, number, text, when
+from cxlib.clean.prepared import recalled
 from cxlib.sources import Raw, Rules, Source, check_needed, read, reading
 from cxlib.tables import ORDERS
 
@@ -111,6 +112,11 @@ def clean_orders(
     """
     check_number("max_loss", max_loss, 0, 1)
     raw = read(raw)
+    given = {"timezone": timezone, "currency": currency, "date_format": date_format}
+    given |= {"naive": naive, "decimal": decimal}
+    kept = recalled(raw, ORDERS, given, max_loss)
+    if kept is not None:
+        return kept
     _check_columns(raw, currency)
     clock = check_clock(raw, timezone, naive, date_format)
     rules = raw.preset.rules if raw.preset else Rules()

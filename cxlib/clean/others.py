@@ -9,6 +9,7 @@ import pandas as pd
 from cxlib._checks import check_number
 from cxlib.clean.losses import Cleaned, settle
 from cxlib.clean.parse import check_clock, check_readable, number, text, when
+from cxlib.clean.prepared import recalled
 from cxlib.sources import Raw, Source, check_needed, read, reading
 from cxlib.tables import EVENTS, EXPOSURES, RESPONSES, Contract
 
@@ -58,6 +59,10 @@ def clean_events(
     """
     check_number("max_loss", max_loss, 0, 1)
     raw = read(raw)
+    given = {"timezone": timezone, "date_format": date_format, "naive": naive}
+    kept = recalled(raw, EVENTS, given, max_loss)
+    if kept is not None:
+        return kept
     typed, raw_rows = _typed(raw, EVENTS, timezone, date_format, naive)
     typed = typed.distinct()
     cases = [
@@ -113,6 +118,10 @@ def clean_exposures(
     """
     check_number("max_loss", max_loss, 0, 1)
     raw = read(raw)
+    given = {"timezone": timezone, "date_format": date_format, "naive": naive}
+    kept = recalled(raw, EXPOSURES, given, max_loss)
+    if kept is not None:
+        return kept
     typed, raw_rows = _typed(raw, EXPOSURES, timezone, date_format, naive)
     cases = [
         (typed["user_id"].isnull(), "no_user"),
@@ -165,6 +174,10 @@ def clean_responses(
     """
     check_number("max_loss", max_loss, 0, 1)
     raw = read(raw)
+    given = {"timezone": timezone, "date_format": date_format, "naive": naive}
+    kept = recalled(raw, RESPONSES, given, max_loss)
+    if kept is not None:
+        return kept
     typed, raw_rows = _typed(raw, RESPONSES, timezone, date_format, naive)
     typed = typed.mutate(kind=typed["kind"].lower()).distinct()
     low, high = (

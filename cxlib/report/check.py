@@ -8,18 +8,26 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cxlib._checks import CxError, PlanError, check_date, listed, suggest
 from cxlib.report.inputs import readings
-from cxlib.report.jobs import Job, ReadyPlan, is_source
+from cxlib.report.jobs import Job, Limits, ReadyPlan, is_source
+from cxlib.report.limits import Asked
 from cxlib.report.parameters import Declared, Text, declared
 from cxlib.report.plan import Plan, Report, find_root, plan_error, read_plan
 
 
 def prepare(
-    path: str | Path, sets: Mapping[str, str] | None = None, only: Sequence[str] = ()
+    path: str | Path,
+    sets: Mapping[str, str] | None = None,
+    only: Sequence[str] = (),
+    *,
+    asked: Asked | None = None,
+    limits: Limits | None = None,
+    keep: Path | None = None,
 ) -> ReadyPlan:
     """Read a plan and check all of it: notebooks, parameters, types, sources.
 
@@ -29,10 +37,16 @@ def prepare(
         A YAML file; ``notebooks/`` lies beside it or in a folder above it. Its sources are
         relative to that folder, those in a notebook's parameter cell to the notebook.
     sets : dict, optional
-        Values over the plan's ``defaults`` (a report's own parameters stay); sources among
-        them are relative to where the user is.
+        Values over all that the plan says, for every notebook that declares them; sources
+        among them are relative to where the user is.
     only : list of str, optional
         Names of notebooks or reports to keep.
+    asked : Asked, optional
+        Limits over all that the plan says.
+    limits : Limits, optional
+        What reports may take where nobody says.
+    keep : Path, optional
+        Where to keep what is cleaned on the way, so that no report cleans it again.
 
     Returns
     -------
@@ -51,16 +65,25 @@ def prepare(
         for name, value in (sets or {}).items()
     }
     check = _Check(plan, root, sets)
-    every = check.jobs()
+    every = [
+        replace(job, limits=(asked or Asked()).over(job.limits))
+        for job in check.jobs(plan.over(limits or Limits()))
+    ]
     jobs = [job for job in every if not only or {job.name, job.notebook.stem} & set(only)]
     check.names(only)
     as_of = check.as_of(jobs)
-    check.sources(jobs)
+    check.sources(jobs, keep)
     if check.mistakes:
         raise plan_error(path, check.mistakes)
-    names = tuple(job.name for job in every)
     return ReadyPlan(
-        path.stem, plan.title or path.stem, as_of, root, tuple(jobs), names, plan.min_group
+        path.stem,
+        plan.title or path.stem,
+        as_of,
+        root,
+        tuple(jobs),
+        tuple(every),
+        keep,
+        plan.min_group,
     )
 
 
@@ -76,12 +99,13 @@ class _Check:
     """Goes through a plan and gathers what is wrong with it."""
 
     def __init__(self, plan: Plan, root: Path, sets: Mapping[str, str]) -> None:
-        self.plan, self.root, self.sets = plan, root, sets
+        self.root, self.sets = root, sets
+        self.reports = [report.given(sets) for report in plan.reports]
         self.defaults: dict[str, Text] = {**plan.defaults, **sets}
         self.mistakes: list[str] = []
         self.taken: set[str] = {"index"}
         self.notebooks: dict[str, Declared] = {}
-        for report in plan.reports:
+        for report in self.reports:
             with self.noting(report.notebook):
                 self.notebooks[report.notebook] = declared(self.find(report.notebook))
 
@@ -104,11 +128,11 @@ class _Check:
         hint = suggest(notebook, known)
         raise PlanError(f"unknown notebook; notebooks/ has {listed(known)}.{hint}")
 
-    def jobs(self) -> list[Job]:
+    def jobs(self, limits: Limits) -> list[Job]:
         """Return a job for each report and each set of values that it sweeps over."""
         return [
-            self.job(report, sweep)
-            for report in self.plan.reports
+            replace(self.job(report, sweep), limits=report.over(limits))
+            for report in self.reports
             if report.notebook in self.notebooks
             for sweep in report.sweeps()
         ]
@@ -119,7 +143,8 @@ class _Check:
         shared = {name: text for name, text in self.defaults.items() if name in notebook.parameters}
         given: dict[str, Any] = {}
         for name, text in {**shared, **own}.items():
-            where = report.notebook if name in own else self.said_in(name)
+            own_word = name in own and name not in self.sets
+            where = report.notebook if own_word else self.said_in(name)
             with self.noting(where):
                 given[name] = notebook[name].convert(text)
         parameters = dict(given)
@@ -148,22 +173,10 @@ class _Check:
     def names(self, only: Sequence[str]) -> None:
         """Note defaults that reach no notebook, and reports asked for that are not there."""
         known = {name for notebook in self.notebooks.values() for name in notebook.parameters}
-        reached = {
-            name
-            for report in self.plan.reports
-            if report.notebook in self.notebooks
-            for name in self.notebooks[report.notebook].parameters
-            if name not in report.parameters and name not in report.for_each
-        }
-        for name in [name for name in self.defaults if name != "as_of"]:
+        for name in [name for name in self.defaults if name not in known | {"as_of"}]:
+            hint = suggest(name, known)
             where = self.said_in(name)
-            if name not in known:
-                hint = suggest(name, known)
-                self.mistakes.append(f"{where}: no notebook of the plan declares {name!r}.{hint}")
-            elif name in self.sets and name not in reached:
-                self.mistakes.append(
-                    f"--set: {name!r} has no effect; each report that knows it gives its own value"
-                )
+            self.mistakes.append(f"{where}: no notebook of the plan declares {name!r}.{hint}")
         reports = self.taken - {"index"} | {path.path.stem for path in self.notebooks.values()}
         for name in [name for name in only if name not in reports]:
             hint = suggest(name, reports)
@@ -181,7 +194,7 @@ class _Check:
                 raise PlanError("as_of is missing: the last observed day, YYYY-MM-DD, names a run")
         return dt.date.min
 
-    def sources(self, jobs: Sequence[Job]) -> None:
+    def sources(self, jobs: Sequence[Job], keep: Path | None) -> None:
         """Open each source, and clean it as its notebooks will, once for all reports."""
         code = {notebook.path: notebook.code for notebook in self.notebooks.values()}
         found = (
@@ -191,4 +204,4 @@ class _Check:
         with contextlib.chdir(self.root):
             for reading in distinct.values():
                 with self.noting("sources"):
-                    reading.check()
+                    reading.check(keep)

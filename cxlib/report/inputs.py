@@ -13,8 +13,13 @@ from typing import Any
 
 from cxlib import clean, sources
 from cxlib._checks import DataError
-from cxlib.report.jobs import is_source
+from cxlib.clean import prepared
+from cxlib.report.jobs import Job, is_source
+from cxlib.report.parameters import declared
 from cxlib.tables import CONTRACTS
+
+NO_WAYS = ("raw", "max_loss")
+"""Arguments of cleaning that do not change how a row is cleaned."""
 
 BIG = 512 * 1024**2
 """Bytes above which a file is known by path, size and time of change, not by its contents."""
@@ -29,10 +34,11 @@ class Reading:
     table: str = ""
     cleaning: tuple[tuple[str, Any], ...] = ()
 
-    def check(self) -> None:
+    def check(self, keep: Path | None = None) -> None:
         """Open the source, and clean it as the notebook will; raise the `CxError` it would meet.
 
-        How much may be lost is left to the notebook: a report on bad data may want it all.
+        How much may be lost is left to the notebook: a report on bad data may want it all. What
+        was cleaned is kept in ``keep``, where `cxlib.clean` finds it once more.
         """
         raw = sources.read(self.source, **dict(self.read))
         if raw.table.limit(1).count().execute() == 0:
@@ -40,7 +46,13 @@ class Reading:
         if not self.table:
             return
         cleaner, contract = getattr(clean, f"clean_{self.table}"), CONTRACTS[self.table]
-        kept = cleaner(raw, **{**dict(self.cleaning), "max_loss": 1.0}).table
+        given = inspect.signature(cleaner).bind(raw, **dict(self.cleaning))
+        given.apply_defaults()
+        ways = {name: way for name, way in given.arguments.items() if name not in NO_WAYS}
+        cleaned = cleaner(raw, **ways, max_loss=1.0)
+        kept = cleaned.table
+        if keep is not None:
+            prepared.remember(keep, cleaned, raw, ways)
         if kept[contract.who].nunique().execute() < 2:
             raise DataError(
                 f"{self.table}: source {self.source!r} holds one {contract.who} only; "
@@ -101,6 +113,22 @@ def _value(node: ast.expr, parameters: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Name) and node.id in parameters:
         return parameters[node.id]
     return ast.literal_eval(node)
+
+
+def files_named(job: Job, root: Path) -> list[str]:
+    """Return the files, beside its sources, that a job's parameters or its notebook's text name."""
+    text = declared(job.notebook).code
+    words = {node.value for node in ast.walk(text) if isinstance(node, ast.Constant)}
+    words |= {value for value in job.parameters.values() if not isinstance(value, list)}
+    named = {word for word in words if isinstance(word, str) and 0 < len(word) < 300}
+    return sorted(word for word in named - set(job.sources.values()) if _is_file(root / word))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def fingerprint(source: str) -> dict[str, Any]:

@@ -14,6 +14,27 @@ def is_source(name: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a report may take before it is ended, and how often it may begin again.
+
+    Attributes
+    ----------
+    cell_seconds, report_seconds : int
+        For one cell, and for the whole report.
+    memory_bytes : int or None
+        What its kernel may allocate (Linux); None for as much as there is.
+    retries : int
+        How often it is run once more after what can pass: a timeout, a kernel that died, input
+        and output.
+    """
+
+    cell_seconds: int = 3600
+    report_seconds: int = 4 * 3600
+    memory_bytes: int | None = None
+    retries: int = 0
+
+
+@dataclass(frozen=True)
 class Job:
     """One report to make: a notebook with typed parameters.
 
@@ -29,6 +50,8 @@ class Job:
         All that the notebook will have: its own defaults, and over them ``given``.
     sweep : dict
         The part that ``for_each`` gave: what sets this page apart from its siblings.
+    limits : Limits
+        What it may take.
     """
 
     name: str
@@ -36,6 +59,7 @@ class Job:
     given: dict[str, Any]
     parameters: dict[str, Any]
     sweep: dict[str, Any] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def sources(self) -> dict[str, str]:
@@ -47,9 +71,10 @@ class Job:
 class ReadyPlan:
     """A plan that was checked whole.
 
-    ``root`` is the folder that holds ``notebooks/``; ``names`` are the plan's reports in
-    order, of which ``jobs`` are to run. ``min_group`` is the fewest people whose numbers the
-    pages show.
+    ``root`` is the folder that holds ``notebooks/``; ``every`` has the plan's reports in
+    order, of which ``jobs`` are to run; ``cleaned`` is the folder that holds what the check has
+    cleaned, for the reports to use. ``min_group`` is the fewest people whose numbers the pages
+    show.
     """
 
     name: str
@@ -57,5 +82,11 @@ class ReadyPlan:
     as_of: dt.date
     root: Path
     jobs: tuple[Job, ...]
-    names: tuple[str, ...]
+    every: tuple[Job, ...]
+    cleaned: Path | None = None
     min_group: int = 10
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The reports' names, in order."""
+        return tuple(job.name for job in self.every)

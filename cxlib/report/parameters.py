@@ -7,17 +7,20 @@ import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Optional, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin
 
+import annotated_types
 import nbformat
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from cxlib._checks import (
+    CxError,
     ParameterError,
     PlanError,
     check_choice,
     check_date,
+    check_duration,
     check_timezone,
     suggest,
 )
@@ -27,7 +30,16 @@ Text = str | list[str]
 """A value as a plan or the command line gives it, before it has a type."""
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "None": None}
-ANNOTATIONS: dict[str, Any] = {**TYPES, "Literal": Literal, "Optional": Optional, "Union": Union}
+RANGES = ("Ge", "Gt", "Le", "Lt", "Interval", "MultipleOf", "Len", "MinLen", "MaxLen")
+ANNOTATIONS: dict[str, Any] = {
+    **TYPES,
+    **{name: getattr(annotated_types, name) for name in RANGES},
+    "Annotated": Annotated,
+    "Field": Field,
+    "Literal": Literal,
+    "Optional": Optional,
+    "Union": Union,
+}
 NOTHING = ("", "null", "~", "None")
 
 
@@ -43,27 +55,38 @@ class Parameter:
 
     def convert(self, value: Text) -> Any:
         """Return text from a plan or the command line in the type that the cell declares."""
+        result = self._typed(self._from_text(value), value)
+        self._keep_promise(result)
+        return result
+
+    def _typed(self, value: Any, written: Any) -> Any:
         known = TypeAdapter(self.type, config=ConfigDict(allow_inf_nan=False))
         try:
-            result = known.validate_python(self._from_text(value))
+            return known.validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise ParameterError(
-                f"{self.name}={value!r} is no {self.annotation}: {reason}"
+                f"{self.name}={written!r} is no {self.annotation}: {reason}"
             ) from None
-        self._keep_promise(result)
-        return result
 
     def checked_default(self) -> Any:
         """Return the notebook's own value, for a plan that gives none."""
         if self.required:
             raise PlanError(f"parameter {self.name!r} has no default; give it a value")
+        if self.annotation.startswith(("Literal", "Annotated")):
+            self._typed(self.default, self.default)
         self._keep_promise(self.default)
         return self.default
 
     def _keep_promise(self, value: Any) -> None:
-        if value is not None and self.name in PROMISES:
+        """Refuse what is no date, duration or period where that is what is asked for."""
+        if not isinstance(value, str):
+            return
+        if self.name in PROMISES:
             PROMISES[self.name](value)
+        for check in CHECKS if isinstance(self.default, str) else ():
+            if _passes(check, self.name, self.default):
+                check(self.name, value)
 
     def _from_text(self, value: Text) -> Any:
         options = _options(self.type)
@@ -78,6 +101,26 @@ class Parameter:
                 return choices[check_choice(self.name, str(value), choices)]
         return value
 
+
+def _check_period(name: str, value: str) -> None:
+    """Refuse what is no calendar period or length of time, for a parameter called ``period``."""
+    from cxlib.retention.periods import check_periods
+
+    if name != "period":
+        raise ParameterError(f"{name} is not called period")
+    check_periods(value, "monday", None)
+
+
+def _passes(check: Callable[[str, str], Any], name: str, value: str) -> bool:
+    try:
+        check(name, value)
+    except CxError:
+        return False
+    return True
+
+
+# what a default says that a value must be: a text like it
+CHECKS: tuple[Callable[[str, str], Any], ...] = (_check_period, check_date, check_duration)
 
 # what a name promises beyond its type
 PROMISES: dict[str, Callable[[Any], Any]] = {
@@ -159,7 +202,7 @@ def _parameter(path: Path, node: ast.stmt) -> Parameter | None:
     if not known:
         raise PlanError(
             f"{path.name}: parameter {name!r} is a {annotation}, which no plan can give; use str "
-            "(dates too), int, float, bool, list[str], Literal[...], or one of them | None"
+            "(dates too), int, float, bool, list[str], Literal[...], Annotated[int, Ge(1)], or one of them | None"
         )
     kind = list[str] if kind is list else kind
     return Parameter(name, annotation, kind, default, required=node.value is None)
@@ -169,7 +212,9 @@ _SCALARS = (str, int, float, bool, list, type(None), None)
 
 
 def _options(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    """Return the types that a value may have, without the ranges that bound them."""
+    options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    return tuple(get_args(one)[0] if get_origin(one) is Annotated else one for one in options)
 
 
 def _statements(source: str) -> list[ast.stmt]:

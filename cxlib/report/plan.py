@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
 
 from cxlib._checks import PlanError, listed, suggest
+from cxlib.report.limits import Asked
 from cxlib.report.parameters import Text
 
 Values = Annotated[list[str], Field(min_length=1)]
@@ -25,10 +24,9 @@ Mapped = BeforeValidator(lambda value: {} if value == "" else value)
 """An empty value in YAML (``defaults:`` and nothing more) is an empty mapping."""
 
 
-class Report(BaseModel):
-    """One entry of a plan: a notebook, its own parameters, and what to sweep over."""
+class Report(Asked):
+    """One entry of a plan: a notebook, its own parameters, what to sweep over, its limits."""
 
-    model_config = ConfigDict(extra="forbid")
     notebook: str
     parameters: Annotated[dict[str, Text], Mapped] = {}
     for_each: Annotated[dict[str, Values], Mapped] = {}
@@ -40,16 +38,23 @@ class Report(BaseModel):
             raise ValueError(f"{', '.join(twice)} stands in parameters and in for_each")
         return self
 
+    def given(self, sets: Mapping[str, str]) -> Report:
+        """Return the report with values of the command line in the place of its own."""
+        own = {name: sets.get(name, text) for name, text in self.parameters.items()}
+        swept = {
+            name: [sets[name]] if name in sets else texts for name, texts in self.for_each.items()
+        }
+        return self.model_copy(update={"parameters": own, "for_each": swept})
+
     def sweeps(self) -> Iterator[dict[str, Text]]:
         """Yield the swept parameters of each report to make: the product of the lists."""
         for values in itertools.product(*self.for_each.values()):
             yield dict(zip(self.for_each, values, strict=True))
 
 
-class Plan(BaseModel):
+class Plan(Asked):
     """A plan as written; `cxlib.report.check` gives each value the type its notebook declares."""
 
-    model_config = ConfigDict(extra="forbid")
     title: str = ""
     defaults: Annotated[dict[str, Text], Mapped] = {}
     min_group: int = Field(10, ge=1)
@@ -79,18 +84,23 @@ def read_plan(path: Path) -> Plan:
         written = yaml.load(path.read_text(encoding="utf-8"), _Loader)
         return Plan.model_validate(written)
     except FileNotFoundError:
-        raise PlanError(f"no plan {str(path)!r} (looked from {Path.cwd().name}/)") from None
+        raise _no_plan(path) from None
     except ValidationError as error:
         raise plan_error(path, [_in_words(mistake) for mistake in error.errors()]) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PlanError(f"{path}: cannot be read as YAML: {error}") from None
 
 
+def _no_plan(path: Path) -> PlanError:
+    return PlanError(f"no plan {str(path)!r} (looked from {Path.cwd().name}/)")
+
+
 def _in_words(mistake: Any) -> str:
     parts = [part for part in mistake["loc"] if part not in ("str", "list[str]")]
     place = ".".join(str(part + 1) if isinstance(part, int) else part for part in parts)
     if mistake["type"] == "extra_forbidden":
-        known = list(Report.model_fields if len(parts) > 1 else Plan.model_fields)
+        kind = Report if len(parts) > 1 else Plan
+        known = sorted(kind.model_fields, key=lambda name: name in Asked.model_fields)
         return f"{place}: unknown; known are {listed(known)}.{suggest(parts[-1], known)}"
     reason = mistake["msg"].removeprefix("Value error, ")
     return f"{place or 'the plan'}: {reason[0].lower()}{reason[1:]}"
@@ -104,6 +114,8 @@ def plan_error(path: Path, mistakes: Sequence[str]) -> PlanError:
 
 def find_root(path: Path) -> Path:
     """Return the folder that holds ``notebooks/``: the plan's own, or one above it."""
+    if not path.exists():
+        raise _no_plan(path)
     for folder in path.resolve().parents:
         if (folder / "notebooks").is_dir():
             return folder

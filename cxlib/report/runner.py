@@ -1,33 +1,32 @@
-"""Notebooks run by papermill, several at once, each judged by how it ended."""
+"""One notebook run by papermill and made a page, judged by how it ended."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
-import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpecManager
-from traitlets import default
 
 from cxlib.headline import HEADLINE_MIME
 from cxlib.report import beside, history, page, privacy
 from cxlib.report.jobs import Job
+from cxlib.report.kernel import CUT, OwnKernelManager
 
 LOSSES_MIME = "application/vnd.cx.losses+json"
 """As in `cxlib.clean.losses`, which would bring the engine into every worker."""
 
-CELL_TIMEOUT_SECONDS = 3600
 LAST_LINES = 12
+SUCCEEDED, FAILED, TIMED_OUT, KERNEL_DIED, INTERRUPTED, SKIPPED = STATUSES = (
+    "succeeded", "failed", "timed out", "kernel died", "interrupted", "skipped"
+)  # fmt: skip
+"""How a report may end; ``skipped`` because nothing changed since its page was made."""
+ENDS = {"DeadKernelError": KERNEL_DIED, "CellTimeoutError": TIMED_OUT}
 KERNEL_SETTINGS = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 """Hushes the debugger's warning, which every kernel start would print."""
 FOREIGN_SETTINGS = ("PYTHONWARNINGS", "MPLBACKEND")
@@ -52,6 +51,10 @@ class Task:
         The job's sources with their fingerprints.
     past : dict
         What its headlines were on the days before: `cxlib.report.history.past`.
+    key : str
+        The fingerprint of all that the report is made from; empty where that is not known.
+    cleaned : Path or None
+        The folder of tables that the check has cleaned.
     """
 
     job: Job
@@ -60,15 +63,18 @@ class Task:
     run: Mapping[str, Any]
     inputs: Sequence[Mapping[str, Any]] = ()
     past: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    key: str = ""
+    cleaned: Path | None = None
 
 
 @dataclass(frozen=True)
 class Result:
     """How a report ended.
 
-    ``error`` has ``name``, ``message``, ``cell`` (the number in brackets that JupyterLab
+    ``status`` is one of `STATUSES`. ``error`` has ``name``, ``message``, ``cell`` (the number in brackets that JupyterLab
     shows beside the cell; None where no cell failed) and ``last_lines``. ``history`` is what
-    `cxlib.report.history.placed` says of the headlines.
+    `cxlib.report.history.placed` says of the headlines; ``notices`` are what a reader of the run
+    should know beside; ``attempts`` counts how often the report was begun.
     """
 
     name: str
@@ -80,102 +86,94 @@ class Result:
     losses: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     tables: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    attempts: int = 1
 
 
 class CutShortError(RuntimeError):
     """A notebook stopped itself before its last cell, which papermill calls success."""
 
 
-class OwnKernelManager(AsyncKernelManager):
-    """Starts kernels of this very interpreter, whatever ``python3`` means elsewhere here."""
-
-    @default("kernel_spec_manager")
-    def _own_kernels_only(self) -> KernelSpecManager:
-        return KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True)
-
-
-def run(tasks: Sequence[Task], workers: int) -> Iterator[Result]:
-    """Yield the result of each task as it ends, ``workers`` of them running at once."""
-    with tempfile.TemporaryDirectory(prefix="cx-", ignore_cleanup_errors=True) as home:
-        pool = ProcessPoolExecutor(
-            max(1, min(workers, len(tasks))),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=settle_in,
-            initargs=(home,),
-        )
-        try:
-            yield from collect(pool, tasks)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def collect(pool: Executor, tasks: Sequence[Task]) -> Iterator[Result]:
-    """Yield results from any executor; a worker that dies fails its report, not the run."""
-    futures = {pool.submit(execute, task): task for task in tasks}
-    for future in as_completed(futures):
-        error = future.exception()
-        if error is None:
-            yield future.result()
-        else:
-            name = futures[future].job.name
-            yield Result(name, name, "failed", 0.0, told(error))
-
-
 def settle_in(home: str) -> None:
-    """Prepare a worker process: its kernels keep their noise, and no habits of the user's."""
-    os.environ.update(KERNEL_SETTINGS, IPYTHONDIR=home)
+    """Prepare a process for reports: its kernels keep their noise, and no habits of the user's."""
+    os.environ.update(KERNEL_SETTINGS, IPYTHONDIR=home, JUPYTER_RUNTIME_DIR=home)
     for name in FOREIGN_SETTINGS:
         os.environ.pop(name, None)
     with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
 
 
-def execute(task: Task) -> Result:
-    """Run a notebook and render its page; whatever goes wrong is in the result."""
+def execute(task: Task, moved: Callable[[int, int], None] = lambda cell, cells: None) -> Result:
+    """Run a notebook and render its page; whatever goes wrong is in the result.
+
+    ``moved`` is told the number of each cell that begins, and how many there are.
+    """
     started, job = time.monotonic(), task.job
     executed = task.folder / "notebooks" / f"{job.name}.ipynb"
     running = True
     try:
         with privacy.for_readers(job.parameters, task.run.get("min_group", 10)):
-            notebook = _run_notebook(task, executed)
+            notebook = _run_notebook(task, executed, moved)
         running = False
         headlines = displayed(notebook, HEADLINE_MIME)
         tables = beside.write_tables(notebook, task.folder, job.name)
         result = Result(
             job.name,
             page.title_of(notebook, job.name),
-            "succeeded",
+            SUCCEEDED,
             round(time.monotonic() - started, 3),
             headlines=headlines,
             losses=displayed(notebook, LOSSES_MIME),
             history=history.placed(headlines, task.past, task.run["as_of"], task.run["started"]),
             tables=tables,
+            notices=_cut(notebook),
         )
         text = page.render(notebook, result=result, task=task)
         (task.folder / f"{job.name}.html").write_text(text, encoding="utf-8")
         return result
     except Exception as error:
-        title = page.title_of(nbformat.read(job.notebook, as_version=4), job.name)
         seconds = round(time.monotonic() - started, 3)
-        return Result(
-            job.name, title, "failed", seconds, told(error, executed if running else None)
-        )
+        return ended_badly(task, seconds, told(error, executed if running else None))
 
 
-def _run_notebook(task: Task, executed: Path) -> nbformat.NotebookNode:
+def ended_badly(task: Task, seconds: float, error: dict[str, Any]) -> Result:
+    """Return the result of a report that did not come to its end, and why."""
+    status = ENDS.get(error["name"], FAILED)
+    return Result(task.job.name, title_of(task.job), status, seconds, error)
+
+
+def title_of(job: Job) -> str:
+    """Return the title that stands in a job's notebook."""
+    return page.title_of(nbformat.read(job.notebook, as_version=4), job.name)
+
+
+def _cut(notebook: nbformat.NotebookNode) -> list[str]:
+    return [
+        f"cell [{cell.execution_count}] printed more than is kept"
+        for cell in notebook.cells
+        if any(CUT in output.get("text", "") for output in cell.get("outputs", []))
+    ]
+
+
+def _run_notebook(
+    task: Task, executed: Path, moved: Callable[[int, int], None]
+) -> nbformat.NotebookNode:
     import papermill
 
     executed.parent.mkdir(parents=True, exist_ok=True)
+    notebook = nbformat.read(task.job.notebook, as_version=4)
     try:
         notebook = papermill.execute_notebook(
-            nbformat.read(task.job.notebook, as_version=4),
+            notebook,
             str(executed).replace("{", "{{").replace("}", "}}"),
             task.job.given,
             cwd=str(task.root),
             kernel_name="python3",
             language="python",
             kernel_manager_class=OwnKernelManager,
-            execution_timeout=CELL_TIMEOUT_SECONDS,
+            execution_timeout=task.job.limits.cell_seconds,
+            on_cell_start=lambda cell, cell_index: moved(cell_index + 1, len(notebook.cells)),
             progress_bar=False,
         )
     finally:
@@ -217,15 +215,16 @@ def told(error: BaseException, executed: Path | None = None) -> dict[str, Any]:
         name, cell = type(error).__name__, None
         message = (str(error).strip().splitlines() or ["no message"])[0]
         if executed is not None and executed.is_file():
-            cell = _last_started(nbformat.read(executed, as_version=4))
+            cell = last_started(executed)
     return {"name": name, "message": message, "cell": cell, "last_lines": lines[-LAST_LINES:]}
 
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def _last_started(notebook: nbformat.NotebookNode) -> int | None:
+def last_started(executed: Path) -> int | None:
     """Return the number of the last code cell that began, counted as JupyterLab counts."""
+    notebook = nbformat.read(executed, as_version=4)
     begun = [
         cell.metadata.get("papermill", {}).get("start_time") is not None
         for cell in notebook.cells

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
+from typing import Any
 
 import ibis.expr.types as ir
 
@@ -59,6 +61,8 @@ class Raw:
         Our name to the source's, for each column that was renamed.
     notes : tuple of str
         What else a reader should know: an encoding, headers that were mended, rows left out.
+    read_as : tuple or None
+        The address and all that `read` was given with it; None where it was no address.
     """
 
     table: ir.Table
@@ -67,6 +71,7 @@ class Raw:
     origin: str = ""
     taken: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    read_as: tuple[Any, ...] | None = None
 
     def __repr__(self) -> str:
         origin = f"{self.origin}; " if self.origin else ""
@@ -157,8 +162,10 @@ def read(
         LOG.info("%s: %s", opened.name, "; ".join(said))
     table = with_typed_nulls(found.table)
     if known is None and isinstance(source, Raw):
-        return Raw(table, opened.name, source.preset, source.origin, source.taken, source.notes)
-    return Raw(table, opened.name, known, origin, found.taken, found.notes)
+        return replace(source, table=table, name=opened.name)
+    is_address = isinstance(source, (str, os.PathLike))
+    read_as = (os.fspath(source), preset, dict(columns or {}), encoding) if is_address else None
+    return Raw(table, opened.name, known, origin, found.taken, found.notes, read_as)
 
 
 def _recognised(opened: Opened) -> tuple[Preset | None, str]:
