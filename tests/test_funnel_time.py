@@ -153,8 +153,18 @@ def test_leukemia_maintained_group_as_published() -> None:
     assert table["n_at_risk"].tolist() == [11, 10, 8, 7, 5, 4, 2]
 
 
-@pytest.mark.parametrize("by", [None, "device"])
-def test_each_group_is_its_users_alone(by: str | None) -> None:
+def test_who_converts_by_a_later_entry_shows_where_users_are_followed_for_longer() -> None:
+    day = 1440
+    users = {"u": [[0, "A"], [3 * day, "A"], [3 * day + 60, "B"]], "v": [[0, "A"]]}
+    given = {"steps": ["A", "B"], "window": "1 day", "as_of": "2024-01-31", "every": "1 hour"}
+    for reentry, hours, rates in ((True, [73, 168], [0.5, 0.5]), ("first", [168], [0])):
+        table = cx.time_to_convert(events_of(users), until="7 days", reentry=reentry, **given)
+        assert (table["seconds"] / 3600).tolist() == hours
+        assert table["conversion_rate"].tolist() == rates
+    assert cx.time_to_convert(events_of(users), **given)["conversion_rate"].tolist() == [0]
+
+
+def test_each_group_is_its_users_alone() -> None:
     rows = random_users(6, 400).drop(columns="slot")
     rows["device"] = np.where(rows["user_id"].str[-1].isin(list("02468")), "web", "app")
     given = {"steps": ["A", "B"], "window": "16 hours", "as_of": "2024-01-02"}

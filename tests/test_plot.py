@@ -167,7 +167,7 @@ def test_jupyter_gets_the_alt_text_and_the_reading_under_the_picture(
 
 
 def test_a_figure_without_a_reading_is_its_picture_alone(published: list[tuple]) -> None:
-    FIGURES["funnel"]().figure._ipython_display_()
+    FIGURES["losses"]().figure._ipython_display_()
     assert len(published) == 1
 
 

@@ -39,6 +39,7 @@ def time_to_convert(
     from_step: int = 1,
     to_step: int | None = None,
     by: str | None = None,
+    until: str | dt.timedelta | None = None,
     every: str | dt.timedelta | None = None,
     alpha: float = 0.05,
     **options: Unpack[Options],
@@ -50,15 +51,18 @@ def time_to_convert(
     events : Cleaned, or any table that holds events
         ``user_id``, ``event``, ``occurred_at``; one row per event.
     steps, window, as_of
-        As in `funnel`. The curve ends where the window does.
+        As in `funnel`.
     from_step, to_step : int
         The steps, counted from 1, at which the clock starts and stops: the first and the last if
         left out. The clock cannot start at an optional step.
     by : str, optional
         A column of ``events``: each user belongs to its value where the clock starts.
+    until : str or timedelta, optional
+        Longest time for which a user is followed, included: where the curve ends; the window if
+        left out.
     every : str or timedelta, optional
         How finely time is told; the finest of a second, a minute, an hour and a day that parts
-        the window into 10,080 or fewer if left out (a window of 7 days: minutes).
+        ``until`` into 10,080 or fewer if left out (7 days: minutes).
     alpha : float, default 0.05
         One minus the confidence of the pointwise intervals.
     **options
@@ -78,8 +82,8 @@ def time_to_convert(
         - ``conversion_rate``, ``ci_low``, ``ci_high`` (fractions): who has converted by then,
           ``1 - S(seconds)``; the interval is null before anybody has, and where all at risk have
         - ``n`` (int, the same on each row of a group): users who reached ``from_step``
-        - ``n_open`` (int, likewise): of those, users whose window is not over at the end of
-          ``as_of``; they count for as long as they were watched
+        - ``n_open`` (int, likewise): of those, users whose time, as long as ``until``, is not over
+          at the end of ``as_of``; they count for as long as they were watched
 
     Raises
     ------
@@ -93,13 +97,13 @@ def time_to_convert(
     interval on the log(-log) scale. Each user counts once: the clock starts when they first reach
     ``from_step`` in the date range and stops when they first reach ``to_step``, by an attempt
     that `funnel` would count, its window open or over. Who has not converted is watched to the
-    end of ``as_of`` or for the length of the window, so recent users are neither dropped nor
-    taken for lost.
+    end of ``as_of`` or ``until``, so recent users are neither dropped nor taken for lost.
 
-    Where no window is open the curve ends at the rate of `funnel` with ``reentry="first"``; with
-    re-entry `funnel` also counts who converts by an entry after that window. Its
-    ``median_seconds`` are of the deepest attempt and its latest entry, and of converters alone,
-    so they are shorter than what is read off here.
+    Where no window is open the curve ends at the rate of `funnel` with ``reentry="first"``. With
+    re-entry `funnel` also counts who converts by an entry after that window: here they come later
+    than the window, and show with a longer ``until``. Its ``median_seconds`` are of the deepest
+    attempt and its latest entry, and of converters alone, so they are shorter than what is read
+    off here.
 
     Examples
     --------
@@ -115,13 +119,17 @@ def time_to_convert(
     rule = check_rule(steps=steps, window=window, as_of=as_of, **options)
     check_number("alpha", alpha, 0, 1, open_low=True)
     first, last = _check_steps(rule, from_step, to_step)
-    clock = _clock(rule.window) if every is None else check_duration("every", every)
+    longest = rule.window if until is None else check_duration("until", until)
+    clock = _clock(longest) if every is None else check_duration("every", every)
     seen, _ = seen_events(events, rule)
     users = _reached(seen, rule, first, last)
     if by is not None:
         label = group_label(seen, by, EVENTS, (*CURVE, "n", "n_open"))
         users = with_label(users, seen, label, rule, first)
-    counts = _counts(users, rule, (first, last), clock, [] if by is None else ["label"])
+    watched = microseconds_between(users[f"at_{first}"], midnight_after(rule.as_of))
+    passed = microseconds_between(users[f"at_{first}"], users[f"at_{last}"])
+    users = users.mutate(watched=watched, passed=passed)
+    counts = _counts(users, longest, clock, [] if by is None else ["label"])
     if by is None:
         return _curve(counts, clock, alpha)
     parts = [
@@ -153,9 +161,9 @@ def _check_steps(rule: Rule, from_step: int, to_step: int | None) -> tuple[int, 
     return from_step, to_step
 
 
-def _clock(window: dt.timedelta) -> dt.timedelta:
-    """Return the finest unit that parts the window into few enough times."""
-    return next((unit for unit in CLOCKS if window / unit <= MOST_TIMES), CLOCKS[-1])
+def _clock(longest: dt.timedelta) -> dt.timedelta:
+    """Return the finest unit that parts a time into few enough."""
+    return next((unit for unit in CLOCKS if longest / unit <= MOST_TIMES), CLOCKS[-1])
 
 
 def _reached(seen: ir.Table, rule: Rule, first: int, last: int) -> ir.Table:
@@ -178,17 +186,15 @@ def _reached(seen: ir.Table, rule: Rule, first: int, last: int) -> ir.Table:
 
 
 def _counts(
-    users: ir.Table, rule: Rule, ends: tuple[int, int], clock: dt.timedelta, key: list[str]
+    users: ir.Table, longest: dt.timedelta, clock: dt.timedelta, key: list[str]
 ) -> pd.DataFrame:
     """Return how many users were watched for how many units of the clock, and who converted.
 
     A conversion later than the last whole unit that was observed is not seen: units are whole
     for those who converted and for those who did not.
     """
-    since, until = (users[f"at_{k}"] for k in ends)
-    unit, most = (length // dt.timedelta(microseconds=1) for length in (clock, rule.window))
-    passed = microseconds_between(since, until)
-    watched = microseconds_between(since, midnight_after(rule.as_of))
+    unit, most = (length // dt.timedelta(microseconds=1) for length in (clock, longest))
+    watched, passed = users["watched"], users["passed"]
     users = users.mutate(
         is_open=watched <= most,
         took=ibis.ifelse(passed <= most, (passed + (unit - 1)) // unit, ibis.null("int64")),

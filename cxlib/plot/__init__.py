@@ -9,7 +9,8 @@ also say what they show, in one sentence that stands under the picture
 from cxlib.plot._experiment import experiment, sample_ratio
 from cxlib.plot._experiment_days import experiment_novelty, experiment_over_time
 from cxlib.plot._experiment_shapes import experiment_distribution, power_curve
-from cxlib.plot._funnel import funnel
+from cxlib.plot._funnel import funnel, funnel_difference
+from cxlib.plot._funnel_time import funnel_trend, time_to_convert
 from cxlib.plot._health import activity, losses
 from cxlib.plot._ltv import ltv, ltv_segments
 from cxlib.plot._ltv_checks import ltv_calibration, ltv_grid, ltv_tracking
@@ -23,6 +24,8 @@ __all__ = [
     "experiment_novelty",
     "experiment_over_time",
     "funnel",
+    "funnel_difference",
+    "funnel_trend",
     "losses",
     "ltv",
     "ltv_calibration",
@@ -35,5 +38,6 @@ __all__ = [
     "rfm_movement",
     "sample_ratio",
     "segment_sizes",
+    "time_to_convert",
     "time_to_second_order",
 ]
