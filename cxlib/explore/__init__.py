@@ -7,3 +7,7 @@ itself. In a run without a reader, such as `cx run`, a panel shows nothing.
 from cxlib.explore.analyses import experiment, funnel, ltv, retention
 
 __all__ = ["experiment", "funnel", "ltv", "retention"]
+
+
+def __dir__() -> list[str]:
+    return __all__

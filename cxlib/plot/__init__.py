@@ -41,3 +41,7 @@ __all__ = [
     "time_to_convert",
     "time_to_second_order",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
