@@ -91,6 +91,10 @@ def time_to_convert(
         As in `funnel`; also for steps that are no two in order, and for
         ``exclude_scope="user"``, which removes users for what they do later.
 
+    See Also
+    --------
+    cxlib.plot.time_to_convert
+
     Notes
     -----
     Kaplan and Meier (1958, JASA 53, 457-481) on counts of users per time, with Greenwood's

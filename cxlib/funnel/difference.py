@@ -90,6 +90,10 @@ def funnel_difference(
         The table has no groups, ``of`` or ``baseline`` is no value of ``column``, or they are
         the same.
 
+    See Also
+    --------
+    cxlib.plot.funnel_difference
+
     Notes
     -----
     Intervals are the score intervals of a difference (Mee 1984, Biometrics 40, 1175-1176) and of

@@ -82,6 +82,10 @@ def funnel_trend(
     ColumnError, DataError, ParameterError
         As in `funnel`.
 
+    See Also
+    --------
+    cxlib.plot.funnel_trend
+
     Notes
     -----
     A user counts once in each period in which they did step one, by the deepest attempt that

@@ -154,6 +154,10 @@ def funnel_difference(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
 
+    See Also
+    --------
+    cxlib.funnel_difference
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd

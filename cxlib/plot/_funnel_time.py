@@ -47,6 +47,10 @@ def time_to_convert(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
 
+    See Also
+    --------
+    cxlib.time_to_convert
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
@@ -148,6 +152,10 @@ def funnel_trend(
     Returns
     -------
     Axes
+
+    See Also
+    --------
+    cxlib.funnel_trend
 
     Examples
     --------
