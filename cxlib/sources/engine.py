@@ -23,7 +23,7 @@ SIZE = re.compile(r"\s*\d+(\.\d+)?\s*([KMGT]i?B)\s*", re.IGNORECASE)
 class Opened:
     """A table, what messages call it, and what a reader should know of how it was opened.
 
-    ``repeated`` names the header's columns that stand there more than once; ``preset`` the one
+    ``repeated`` are names, in small letters, that its header holds more than once; ``preset`` the one
     whose layout its lines have.
     """
 

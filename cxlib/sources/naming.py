@@ -17,6 +17,10 @@ from cxlib.sources.formats import Names, Preset
 from cxlib.tables import CONTRACTS
 
 UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad]")
+OURS = {name for contract in CONTRACTS.values() for name in contract.required} | {
+    *("amount", "refunded", "quantity", "unit_price", "item_id", "currency", "status"),
+    *("cancelled_at", "event_id"),
+}
 LATEST = 253_402_300_799
 """Seconds since 1970 at the end of the year 9999."""
 
@@ -170,26 +174,23 @@ def _check_lacks(name: str, preset: Preset, columns: Mapping[str, str]) -> None:
 
 def _our_own(table: ir.Table, taken: Mapping[str, str]) -> dict[str, str]:
     """Return the columns that bear our names but for the case."""
-    ours = {name for contract in CONTRACTS.values() for name in contract.required}
     lower = {name.lower(): name for name in table.columns}
     return {
         name: lower[name]
-        for name in sorted(ours - set(taken))
+        for name in sorted(OURS - set(taken))
         if name in lower and lower[name] != name
     }
 
 
 def _check_once(opened: Opened, taken: Mapping[str, str]) -> None:
-    for ours, theirs in taken.items():
-        if theirs in opened.repeated:
-            others = [
-                name
-                for name in opened.table.columns
-                if name.startswith(f"{theirs}_") and name != theirs
-            ]
+    have = opened.table.columns
+    ours = {name: name for name in have if name in OURS}
+    for name, theirs in {**ours, **taken}.items():
+        if plain(theirs).lower() in opened.repeated:
+            second = next((one for one in have if one.lower() == f"{theirs}_2".lower()), theirs)
             raise ColumnError(
-                f"{opened.name}: {theirs!r} (our {ours}) stands more than once in the header; say which: "
-                f"columns={{{ours!r}: {others[0]!r}}} takes the second"
+                f"{opened.name}: {theirs!r} (our {name}) stands more than once in the header; rename one "
+                f"of them, or say which: columns={{{name!r}: {second!r}}} is the second"
             )
 
 
@@ -208,8 +209,11 @@ def _other_case(
 
 
 def _rest(table: ir.Table, taken: Mapping[str, str]) -> dict[str, ir.Value]:
-    """Return the other columns; engines do not tell Country from country: ours stays alone."""
-    gone = set(taken.values())
+    """Return the other columns; engines do not tell Country from country: ours stays alone.
+
+    A column that bears one of our names stays so named, also where it serves as another.
+    """
+    gone = set(taken.values()) - OURS
     ours = {name.lower() for name in taken}
     names = (name for name in table.columns if name not in gone and name.lower() not in ours)
     return {name: table[name] for name in names}

@@ -104,13 +104,22 @@ def _open_duckdb(address: str, shown: str) -> ir.Table:
             raise DataError(f"source {shown!r}: {absence(path)}")
         schema, _, table = name.rpartition(".")
         database = (_attach(path.resolve()), schema or "main")
-        known = engine().list_tables(database=database)
+        known = _tables(*database)
         if table in known:
             return engine().table(table, database=database)
     raise DataError(
         f"source {shown!r}: no table {table!r} in schema {database[1]!r}; it has {listed(known)}."
         f"{suggest(table, known)}"
     )
+
+
+def _tables(catalog: str, schema: str) -> list[str]:
+    """Name the tables and views of a schema; ibis would add those that it made itself."""
+    found = engine().raw_sql(
+        "select table_name from information_schema.tables where "
+        f"table_catalog = {quoted(catalog)} and table_schema = {quoted(schema)} order by 1"
+    )
+    return [name for (name,) in found.fetchall()]
 
 
 def absent(path: Path) -> bool:

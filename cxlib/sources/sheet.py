@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cxlib._checks import DataError
+from cxlib.sources.naming import plain
 from cxlib.sources.text import Text
 
 SIGNS: tuple[str, ...] = (",", ";", "\t", "|")
@@ -58,6 +60,8 @@ def sheet(text: Text, shown: str) -> Sheet:
             f"source {shown!r}: line {beginning.fault + skip:,} opens a quote that is not closed, or "
             "holds one that is not doubled; mend that line"
         )
+    if not beginning.fit[0]:
+        _check_one_column(found, shown, skip)
     names, repeated = _names(beginning.records[0][1])
     for line, record in beginning.records[1:]:
         is_longer = len(record) == len(names) + 1 and not record[-1]
@@ -68,6 +72,21 @@ def sheet(text: Text, shown: str) -> Sheet:
                 "mend that line, or export again"
             )
     return Sheet(text, sign, names, repeated, skip)
+
+
+def _check_one_column(found: Mapping[str, _Beginning], shown: str, skip: int) -> None:
+    """Raise unless a header of one name heads one column: its lines must not divide otherwise."""
+    for beginning in found.values():
+        if beginning.fault is not None and not beginning.records:
+            raise DataError(
+                f"source {shown!r}: line {1 + skip:,} opens a quote that is not closed; mend its header"
+            )
+        widths = [len(record) for _, record in beginning.records[1:] if record]
+        if widths and min(widths) > 1 and len(set(widths)) == 1:
+            raise DataError(
+                f"source {shown!r}: line {beginning.records[1][0] + skip:,} holds {widths[0]:,} "
+                "fields, its header 1; remove what stands above the header"
+            )
 
 
 @dataclass(frozen=True)
@@ -110,12 +129,11 @@ def _names(header: list[str]) -> tuple[tuple[str, ...], frozenset[str]]:
     taken: set[str] = set()
     repeated: set[str] = set()
     for place, written in enumerate(header, 1):
-        name = written if written.strip() else f"column_{place}"
+        name = first = written if plain(written) else f"column_{place}"
         number = 2
-        if name.lower() in taken:
-            repeated.add(name)
-        while name.lower() in taken:
-            name, number = f"{written}_{number}", number + 1
-        taken.add(name.lower())
+        while plain(name).lower() in taken:
+            repeated.add(plain(first).lower())
+            name, number = f"{first}_{number}", number + 1
+        taken.add(plain(name).lower())
         names.append(name)
     return tuple(names), frozenset(repeated)

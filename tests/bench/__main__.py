@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import experiment
 import funnel
+import fuzz
 import ltv
 import retention
 
@@ -60,3 +61,4 @@ if __name__ == "__main__":
     retention.main()
     funnel.main()
     experiment.main()
+    fuzz.main()

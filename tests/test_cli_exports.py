@@ -1,0 +1,93 @@
+"""The commands for exports: `cx check` and `cx preset`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import corpus
+import exports
+from click.testing import CliRunner, Result
+
+import cxlib as cx
+from cxlib import cli
+from cxlib.sources import Rules, load_preset
+
+
+def check(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.main, ["check", *arguments])
+
+
+def test_check_says_how_an_export_is_read_and_what_is_lost(tmp_path: Path) -> None:
+    path = exports.write(tmp_path / "orders.csv", exports.SHOPIFY)
+    told = check(str(path), "--timezone", "Europe/Paris", "--max-loss", "0.9")
+    assert told.exit_code == 0
+    assert told.stdout.splitlines() == [
+        "orders.csv: taken for shopify: it has Name, Email, Created at, Total and 7 more of its columns",
+        "  columns    order_id = Name, customer_id = Email, ordered_at = Created at, amount = Total, "
+        "refunded = Refunded Amount, cancelled_at = Cancelled at, status = Financial Status, tags = Tags, "
+        "currency = Currency, payment_method = Payment Method, channel = Source",
+        "  others     Lineitem quantity, Lineitem name",
+        "  rows       7, of which 3 are kept",
+        "  orders     2",
+        "  customers  2",
+        "  period     2025-10-07 to 2025-10-08",
+        "  revenue    45.00 (EUR)",
+        "losses: 4 of 7 rows",
+        "  rule         rows  rows_share  revenue  revenue_share  meaning",
+        "  no_customer     1       14.3%    15.00          13.5%  a guest: no customer id or e-mail",
+        "  test_order      1       14.3%     1.00           0.9%  a test order, by tag or payment method",
+        "  cancelled       1       14.3%    40.00          36.0%  cancelled by the shop or the customer",
+        "  unpaid          1       14.3%    10.00           9.0%  never paid: pending, authorised, voided or expired",
+        "worth mending: no_customer (14.3%): export e-mails or customer ids; guests cannot be followed",
+    ]
+    strict = check(str(path), "--timezone", "Europe/Paris")
+    assert strict.exit_code == 2
+    assert "to fix: 59.5% is lost, and cleaning stops above 30%" in strict.stdout
+
+
+def test_check_of_what_cannot_be_used(tmp_path: Path) -> None:
+    path = exports.write(tmp_path / "x.csv", corpus.GOOD.replace("10.00", "n/a"))
+    told = check(str(path))
+    assert told.exit_code == 2
+    assert told.stdout.splitlines()[-1].startswith("to fix: orders: 'net_revenue' holds 1 value")
+    assert check(str(tmp_path / "gone.csv")).stderr.startswith("cx: source '")
+    assert check(str(path), "--columns", "x").exit_code == 2
+    assert check(str(path), "--columns", "net_revenue=order_id").exit_code == 0
+    assert check(str(path), "--timezone", "Mars").exit_code == 2
+
+
+def test_check_of_events_takes_what_events_need(tmp_path: Path) -> None:
+    path = exports.ga4_json(tmp_path / "x.jsonl")
+    told = check(str(path), "--currency", "EUR", "--decimal", ",")
+    assert told.exit_code == 0
+    assert "  mind: steps keep GA4's own names" in told.stdout
+    assert "  users      4" in told.stdout
+    assert "losses: none" in told.stdout
+    assert check(str(path), "--preset", "ga4_orders", "--max-loss", "1").exit_code == 0
+
+
+def test_a_preset_is_copied_edited_and_used(tmp_path: Path) -> None:
+    own = tmp_path / "books.toml"
+    command = ["preset", "new", str(own), "--from", "woocommerce"]
+    done = CliRunner().invoke(cli.main, command)
+    assert (done.exit_code, done.stdout) == (0, f"{own}\n")
+    assert load_preset(str(own)).rules == load_preset("woocommerce").rules
+    text = own.read_text()
+    for name in [*Rules.model_fields, "columns", "keep", "only", "refunds", "cancels", "blank"]:
+        assert name in text, f"{name} is not explained"
+    own.write_text(text.replace('"order_id"', '"nr"', 1))
+    path = exports.write(tmp_path / "x.csv", exports.WOOCOMMERCE.replace("order_id", "nr", 1))
+    assert check(str(path), "--preset", str(own), "--max-loss", "1").exit_code == 0
+    assert CliRunner().invoke(cli.main, command).exit_code == 2, "nothing is overwritten"
+    assert CliRunner().invoke(cli.main, ["preset", "new", str(tmp_path / "x.txt")]).exit_code == 2
+    assert (
+        CliRunner().invoke(cli.main, ["preset", "new", str(tmp_path / "no/x.toml")]).exit_code == 2
+    )
+
+
+def test_presets_are_listed_and_shown() -> None:
+    listed = CliRunner().invoke(cli.main, ["preset", "list"]).stdout.splitlines()
+    assert [line.split()[0] for line in listed] == cx.presets()
+    shown = CliRunner().invoke(cli.main, ["preset", "show", "ga4"]).stdout
+    assert 'epoch = "us"' in shown
+    assert CliRunner().invoke(cli.main, ["preset", "show", "ga5"]).exit_code == 2
