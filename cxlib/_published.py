@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,13 +22,16 @@ ID = re.compile(
     r"|invoice|transaction)[_ ]?(id|ids|no|number|key)$|^id$|e-?mail|(^|[_ ])phone",
     re.IGNORECASE,
 )
-PEOPLE = ("n", "n_control", "n_units", "n_customers", "n_people", "n_at_risk")
+PEOPLE = ("n", "n_control", "n_units", "n_customers", "n_users", "n_people", "n_at_risk", "count")
 """Columns that say how many people a row speaks of."""
 
-PAYERS = ("n_active", "n_repeat")
+PAYERS = ("n_active", "n_repeat", "rows")
 """Columns that say how many of them its money came from."""
 
 MONEY = re.compile(r"(^|_)(revenue|ltv|spend|amount)(_|$)")
+LOST = "n_dropped"
+"""Users whom the next step of a funnel lost: tells how many it kept."""
+
 PLACES = ("age", "step", "day", "days", "decile", "frequency", "recency", "low", "high", "within")
 """Numbers that say where a row stands, not what it counts."""
 
@@ -62,29 +65,22 @@ class Fit:
     ----------
     table : pandas.DataFrame
         The table; numbers that may not be shown are null.
+    hidden : pandas.DataFrame of bool
+        Which cells were emptied, by the place of their column.
     small, poor : pandas.Series of bool
         Rows of too few people, and rows whose money came from too few.
     persons : int
         Rows that were left out because each speaks of one person.
+    joined : int
+        Bins that were joined to their neighbours because they held too few people.
     """
 
     table: pd.DataFrame
+    hidden: pd.DataFrame
     small: pd.Series
     poor: pd.Series
     persons: int = 0
-
-    @property
-    def hidden(self) -> pd.DataFrame:
-        """Which cells were emptied."""
-        import pandas as pd
-
-        emptied = {
-            place: (self.small | self.poor if MONEY.search(str(name)) else self.small)
-            & _counts_something(self.table.iloc[:, place])
-            & (name not in PLACES)
-            for place, name in enumerate(self.table.columns)
-        }
-        return pd.DataFrame(emptied, index=self.table.index)
+    joined: int = 0
 
     @property
     def note(self) -> str:
@@ -95,6 +91,8 @@ class Fit:
                 "notebook's parameter show_ids: bool = True asks for them."
             )
         told, least = [], min_group()
+        if self.joined:
+            told.append(f"{self.joined} bins of fewer than {least} people, joined to the next")
         if self.small.any():
             told.append(
                 f"{int(self.small.sum()):,} of {len(self.small):,} rows, of fewer than {least} "
@@ -110,7 +108,13 @@ class Fit:
         if rows is None:
             return self
         place = slice(rows) if rows >= 0 else slice(rows, None)
-        return Fit(self.table[place], self.small[place], self.poor[place], self.persons)
+        return replace(
+            self,
+            table=self.table[place],
+            hidden=self.hidden[place],
+            small=self.small[place],
+            poor=self.poor[place],
+        )
 
 
 def fit_to_show(table: pd.DataFrame) -> Fit:
@@ -119,21 +123,65 @@ def fit_to_show(table: pd.DataFrame) -> Fit:
 
     if hides_ids():
         if _speaks_of_persons(table):
-            known = [name for name in table.columns if not ID.search(str(name))]
-            none = pd.Series([], dtype=bool)
-            return Fit(table.iloc[:0][known], none, none, len(table))
+            return _without_persons(table)
         table = _without_addresses(table)
     least = min_group()
-    fit = Fit(table, _small(table, least), _poor(table, least))
-    if not fit.small.any() and not fit.poor.any():
+    table, joined = _coarser(table, least)
+    small, poor = _small(table, least), _poor(table, least)
+    hidden = _hidden(table, small, poor, least)
+    fit = Fit(table, hidden, small, poor, joined=joined)
+    if not hidden.any(axis=None):
         return fit
-    hidden = fit.hidden.set_axis(table.columns, axis=1)
     integers = {
         name: "Int64"
-        for name in table.columns
-        if hidden[name].any() and pd.api.types.is_integer_dtype(table[name])
+        for place, name in enumerate(table.columns)
+        if hidden[place].any() and pd.api.types.is_integer_dtype(table[name])
     }
-    return Fit(table.astype(integers).mask(hidden), fit.small, fit.poor)
+    emptied = table.astype(integers).mask(hidden.set_axis(table.columns, axis=1))
+    return replace(fit, table=emptied)
+
+
+def _without_persons(table: pd.DataFrame) -> Fit:
+    import pandas as pd
+
+    known = [name for name in table.columns if not ID.search(str(name))]
+    none = pd.Series([], dtype=bool)
+    return Fit(
+        table.iloc[:0][known], pd.DataFrame(columns=range(len(known))), none, none, len(table)
+    )
+
+
+def _hidden(table: pd.DataFrame, small: pd.Series, poor: pd.Series, least: int) -> pd.DataFrame:
+    """Say which cells may not be shown, by the place of their column."""
+    import pandas as pd
+
+    found = {}
+    for place, name in enumerate(table.columns):
+        out = small | poor if MONEY.search(str(name)) else small
+        if name == LOST and "n" in table.columns:
+            kept = table["n"] - table[name]
+            out = out | ((kept > 0) & (kept < least)).fillna(False).astype(bool)
+        counts = _counts_something(table.iloc[:, place]) and name not in PLACES
+        found[place] = out & counts
+    return pd.DataFrame(found, index=table.index)
+
+
+def _coarser(table: pd.DataFrame, least: int) -> tuple[pd.DataFrame, int]:
+    """Join neighbouring bins of a histogram until none holds too few people."""
+    if least < 2 or not {"low", "high", "n_units", "share"} <= set(table.columns):
+        return table, 0
+    joined, groups, held = 0, {}, None
+    for low, rows in table.groupby("low"):
+        held = rows["n_units"].to_numpy() + (0 if held is None else held)
+        groups[low] = joined
+        if not ((held > 0) & (held < least)).any():
+            joined, held = joined + 1, None
+    last = max(joined - 1, 0)  # what is left over goes to the last whole bin
+    bins = table["low"].map(groups).clip(upper=last)
+    names = [name for name in table.columns if name not in ("low", "high", "n_units", "share")]
+    sums = {"low": "min", "high": "max", "n_units": "sum", "share": "sum"}
+    coarse = table.groupby([*names, bins.rename("_bin")], sort=False, as_index=False).agg(sums)
+    return coarse[[*table.columns]], len(groups) - (last + 1)
 
 
 def _speaks_of_persons(table: pd.DataFrame) -> bool:
@@ -163,9 +211,8 @@ def masked_addresses(value: Any) -> Any:
 def _counts_something(column: pd.Series) -> bool:
     import pandas as pd
 
-    kind = column.dtype
-    counts = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
-    return counts or pd.api.types.is_timedelta64_dtype(kind)
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    return kind in ("integer", "floating", "mixed-integer-float", "decimal", "timedelta64")
 
 
 def _small(table: pd.DataFrame, least: int) -> pd.Series:
@@ -177,7 +224,7 @@ def _small(table: pd.DataFrame, least: int) -> pd.Series:
     if not counts or least < 2:
         return none.set_axis(table.index)
     rows = table.reset_index(drop=True)
-    sizes = rows[counts].astype(float)
+    sizes = rows[counts].apply(pd.to_numeric, errors="coerce").astype(float)
     size = sizes.where(sizes > 0).min(axis=1)
     small = size < least
     groups = [name for name in rows if _parts_people(rows, name)]
@@ -212,6 +259,37 @@ def _poor(table: pd.DataFrame, least: int) -> pd.Series:
     found = pd.Series(False, index=table.index)
     for name in PAYERS:
         if name in table.columns:
-            payers = table[name].astype(float)
+            payers = pd.to_numeric(table[name], errors="coerce").astype(float)
             found |= (payers > 0) & (payers < least)
     return found
+
+
+def guard() -> None:
+    """Let every frame of a published notebook be shown as `fit_to_show` has it, also by itself."""
+    import pandas as pd
+
+    plain, rich, series = (
+        pd.DataFrame.__repr__,
+        vars(pd.DataFrame)["_repr_html_"],
+        pd.Series.__repr__,
+    )
+
+    def text(frame: pd.DataFrame) -> str:
+        fit = fit_to_show(frame)
+        return f"{plain(fit.table)}\n{fit.note}" if fit.note else plain(fit.table)
+
+    def markup(frame: pd.DataFrame) -> str | None:
+        fit = fit_to_show(frame)
+        shown = rich(fit.table)
+        return f"{shown or ''}<p>{fit.note}</p>" if fit.note else shown
+
+    def column(values: pd.Series) -> str:
+        fit = fit_to_show(values.to_frame())
+        return f"{plain(fit.table)}\n{fit.note}" if fit.note else series(values)
+
+    for kind, name, way in (
+        (pd.DataFrame, "__repr__", text),
+        (pd.DataFrame, "_repr_html_", markup),
+        (pd.Series, "__repr__", column),
+    ):
+        setattr(kind, name, way)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cxlib._checks import ParameterError, check_choice
+from cxlib._published import min_group
 
 HEADLINE_MIME = "application/vnd.cx.headline+json"
 """Carries a `Headline` in a notebook's output, from where the report collects it."""
@@ -105,6 +106,7 @@ def headline(
     unit: str = "number",
     currency: str | None = None,
     withheld: str | None = None,
+    n: float | None = None,
 ) -> Headline:
     """Name a number that a report is remembered by.
 
@@ -128,6 +130,9 @@ def headline(
     withheld : str, optional
         A reason not to publish the number, such as the verdict of a fit that did not settle:
         the card then says so instead, and the number is nowhere in the report or its record.
+    n : int, optional
+        How many people the number speaks of. A published report withholds it where they are
+        fewer than its ``min_group``.
 
     Returns
     -------
@@ -148,6 +153,8 @@ def headline(
     if not isinstance(name, str) or not name.strip():
         raise ParameterError(f"name={name!r}: a headline needs words that say what the number is")
     check_choice("unit", unit, UNITS)
+    if n is not None and 0 < n < min_group():
+        withheld = withheld or f"fewer than {min_group()} people"
     if withheld:
         return Headline(name.strip(), None, unit=unit, withheld=withheld)
     value = _finite(name, "value", value)

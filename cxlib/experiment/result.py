@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxlib._published import fit_to_show
 from cxlib.experiment.distribution import distribution
 from cxlib.experiment.over_time import novelty, over_time
 from cxlib.experiment.question import Question
@@ -145,6 +146,9 @@ class ExperimentResult:
 
     def _repr_html_(self) -> str:
         failed = self.checks.loc[~self.checks["passed"], ["check", "detail"]]
+        fit = fit_to_show(self.table)
+        if fit.small.any():
+            return told(f"No verdict is shown. {fit.note}")
         numbers = Shown(_shown(self.table, self._question.rule))
         return told(self.verdict, *([failed] if len(failed) else []), numbers)
 

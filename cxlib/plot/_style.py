@@ -29,6 +29,9 @@ MOST_BANDS = 4
 """Groups that may show their intervals: the bands of more hide one another."""
 
 
+ALONG_A_LINE = {"period", "date"}
+"""Columns of tables whose rows follow one another: what is hidden leaves a gap in the line."""
+
 FONTS = ("DejaVu Sans", "Noto Sans", "Noto Sans Hebrew", "Noto Sans Arabic")
 """Latin, Cyrillic, Hebrew, Arabic and Persian stand in the first, which comes with matplotlib."""
 FONTS_BESIDE = ("Noto Sans CJK JP", "Noto Sans Devanagari", "Noto Sans Thai")
@@ -114,14 +117,20 @@ def _draw_fit(
     draw: Callable[..., Axes], fit: Fit, dtypes: pd.Series, rest: Any, words: Any
 ) -> Axes:
     """Draw what may be shown of a table, and say below the picture what may not."""
-    kept = fit.table[~fit.small]
-    if kept.empty:
+    goes_on = not ALONG_A_LINE.isdisjoint(fit.table.columns)
+    kept = fit.table if goes_on else fit.table[~fit.small]
+    if fit.small.all():
         ax = axes(words.get("ax"), 7, 1.2)
         ax.set_axis_off()
         ax.text(0, 0.5, "Not shown: the groups are too small.", va="center")
         ax.figure.alt = ax.figure.reading = fit.note  # type: ignore[union-attr]
         return ax
-    whole = {name: dtypes[name] for name in kept.columns if not kept[name].isna().any()}
+    holes = {name for name in kept.columns if kept[name].isna().any()}
+    whole = {
+        name: dtypes[name] if name not in holes else "float64"
+        for name in kept.columns
+        if name not in holes or pd.api.types.is_integer_dtype(kept[name])
+    }
     ax = draw(kept.astype(whole).reset_index(drop=True), *rest, **words)
     figure: Any = ax.figure
     figure.reading = f"{getattr(figure, 'reading', '')} {fit.note}".strip()
