@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,8 @@ DEBUGGING = click.option(
 @click.option("--memory-limit", metavar="SIZE", help="For one kernel, such as '4 GB' (Linux).")
 @click.option("--executor", metavar="ADDRESS", help="A cluster to run on: dask://host:port.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of runs; reports/runs.")
+@click.option("--code", is_flag=True, help="Show the notebooks' code on the pages.")
+@click.option("--pdf", is_flag=True, help="Print each page as PDF too; needs Chromium or Chrome.")
 @click.option("--dry-run", is_flag=True, help="Check the plan and say what would run.")
 @DEBUGGING
 def run(
@@ -97,6 +100,8 @@ def run(
     force: bool,
     executor: str | None,
     output: Path | None,
+    code: bool,
+    pdf: bool,
     dry_run: bool,
     **limits: str | None,
 ) -> None:
@@ -106,6 +111,7 @@ def run(
     2: the plan, a parameter or the input cannot be used, and nothing was published.
     3: another run of the plan is under way. 130: interrupted; what was done is kept.
     """
+    from cxlib.report import printed
     from cxlib.report.check import prepare
     from cxlib.report.jobs import Limits
     from cxlib.report.limits import fair_share, of_command
@@ -114,6 +120,8 @@ def run(
     from cxlib.report.pool import cores
     from cxlib.report.work import cleaned
 
+    if pdf:
+        printed.browser()  # says so now where there is none
     given = dict(_pair(text) for text in sets) | ({} if as_of is None else {"as_of": as_of})
     asked = of_command({name: text for name, text in limits.items() if text is not None})
     if dry_run:
@@ -125,7 +133,7 @@ def run(
     output = output or find_root(plan) / "reports" / "runs"
     with _terminable(), locked(output / plan.stem), cleaned(output / plan.stem) as keep:
         ready = prepare(plan, given, only, asked=asked, limits=usual, keep=keep)
-        _publish(ready, output, make, force)
+        _publish(replace(ready, code=code, pdf=pdf), output, make, force)
 
 
 def _runner(executor: str | None, workers: int) -> Runner:

@@ -104,7 +104,7 @@ def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
         # loads Jupyter's backend, which makes pyplot interactive: the context must not undo that
         plt.draw_if_interactive()
         with plt.rc_context(style):
-            if not fit.note:
+            if not (fit.small.any() or fit.persons or fit.joined):
                 return draw(*args, **kwargs)
             rest = args[1:]
             kwargs.pop("table", None)

@@ -18,6 +18,7 @@ from cxlib.report.jobs import Job, Limits, ReadyPlan, is_source
 from cxlib.report.limits import Asked
 from cxlib.report.parameters import Declared, Text, declared
 from cxlib.report.plan import Plan, Report, find_root, plan_error, read_plan
+from cxlib.report.secrets import refuse
 
 
 def prepare(
@@ -60,6 +61,8 @@ def prepare(
     """
     path = Path(path)
     plan, root = read_plan(path), find_root(path)
+    for name, value in (sets or {}).items():
+        refuse(name, value)
     sets = {
         name: _seen_from(root, Path.cwd(), value) if is_source(name) else value
         for name, value in (sets or {}).items()

@@ -74,7 +74,7 @@ class ReadyPlan:
     ``root`` is the folder that holds ``notebooks/``; ``every`` has the plan's reports in
     order, of which ``jobs`` are to run; ``cleaned`` is the folder that holds what the check has
     cleaned, for the reports to use. ``min_group`` is the fewest people whose numbers the pages
-    show.
+    show; ``code`` and ``pdf`` say whether they show code and are printed.
     """
 
     name: str
@@ -85,6 +85,8 @@ class ReadyPlan:
     every: tuple[Job, ...]
     cleaned: Path | None = None
     min_group: int = 10
+    code: bool = False
+    pdf: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -94,13 +94,14 @@ TAGS = [
 STYLES = ["text-align", "font-weight", "font-style", "white-space"]
 """No colours: they would not follow the page from light to dark."""
 
-CLASSES = {"num", "scroll", "lost"}
+CLASSES = {"num", "when", "scroll"}
 PLAIN = ("alt", "colspan", "dir", "lang", "open", "role", "rowspan", "scope", "tabindex", "title")
 PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+")
 _ONE = r"[<>≤≥~]?\s?[-+−]?[£€$₪¥]?\s?[\d,.]*\d\s?(e[-+]?\d+)?(%|[kmx×]|bn)?"
 NUMBER = re.compile(rf"{_ONE}(\s?(to|vs|of|–)\s?{_ONE})?|–|\*")
 """A number, two of them (``1.2 to 3.4``), or the sign of one that is not there."""
 
+DAY = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d)?")
 NULLS = ("NaN", "NaT", "<NA>")
 
 
@@ -169,6 +170,8 @@ def _dress(soup: BeautifulSoup, table: Tag, label: str) -> None:
             cell.string, cell["class"] = "–", "num"
         elif NUMBER.fullmatch(words):
             cell["class"] = "num"
+        elif DAY.fullmatch(words):
+            cell["class"] = "when"
     _align_heads(table)
     named = f"Table {label}".strip()
     box = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": named}

@@ -24,6 +24,7 @@ from cxlib._checks import (
     check_timezone,
     suggest,
 )
+from cxlib.report.secrets import refuse
 from cxlib.sources import load_preset
 
 Text = str | list[str]
@@ -60,6 +61,7 @@ class Parameter:
         return result
 
     def _typed(self, value: Any, written: Any) -> Any:
+        refuse(self.name, value)
         known = TypeAdapter(self.type, config=ConfigDict(allow_inf_nan=False))
         try:
             return known.validate_python(value)
@@ -190,6 +192,7 @@ def _parameter(path: Path, node: ast.stmt) -> Parameter | None:
         raise PlanError(
             f"{path.name}: parameter {name!r} starts as {ast.unparse(node.value or node)}; write a literal"
         ) from None
+    refuse(name, default)
     if not annotation:
         annotation = "str | None" if default is None else type(default).__name__
     try:

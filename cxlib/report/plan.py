@@ -18,6 +18,7 @@ from pydantic import (
 from cxlib._checks import PlanError, listed, suggest
 from cxlib.report.limits import Asked
 from cxlib.report.parameters import Text
+from cxlib.report.secrets import refuse
 
 Values = Annotated[list[str], Field(min_length=1)]
 Mapped = BeforeValidator(lambda value: {} if value == "" else value)
@@ -33,6 +34,8 @@ class Report(Asked):
 
     @model_validator(mode="after")
     def _given_once(self) -> Report:
+        for name, value in (self.parameters | self.for_each).items():
+            refuse(name, value)
         twice = sorted(set(self.parameters) & set(self.for_each))
         if twice:
             raise ValueError(f"{', '.join(twice)} stands in parameters and in for_each")
@@ -59,6 +62,12 @@ class Plan(Asked):
     defaults: Annotated[dict[str, Text], Mapped] = {}
     min_group: int = Field(10, ge=1)
     reports: list[Report] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _no_secrets(self) -> Plan:
+        for name, value in self.defaults.items():
+            refuse(name, value)
+        return self
 
 
 class _Loader(yaml.BaseLoader):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from cxlib._checks import DataError
-from cxlib.report import folders, history, page, pool, runner
-from cxlib.report.former import GOOD, SCHEMA, Former, Record, finite
+from cxlib.report import finish, folders, history, overview, pool, runner
+from cxlib.report.former import GOOD, SCHEMA, Former, Record
 from cxlib.report.inputs import fingerprint
 from cxlib.report.jobs import Job, ReadyPlan
 from cxlib.report.lock import cannot_write
@@ -75,6 +74,7 @@ def publish(
             record = run.record(results)
             history.keep(target)
             folders.publish(staging, target)
+            overview.write(output.resolve())
     except OSError as error:
         raise cannot_write(target.parent, error) from None
     return target / "index.html", record
@@ -106,6 +106,7 @@ class _Run:
             "as_of": plan.as_of.isoformat(),
             "started": _now(),
             "min_group": plan.min_group,
+            "code": plan.code,
             "versions": versions(),
         }
         before = history.runs(staging.parent)
@@ -115,7 +116,9 @@ class _Run:
     def _task(self, job: Job, before: Sequence[Record]) -> Task:
         inputs = [{"parameter": one, **self.inputs[source]} for one, source in job.sources.items()]
         past = history.past(before, job.name, job.parameters, self.about["as_of"])
-        key = key_of(job, self.plan.root, inputs, [self.plan.title, self.plan.min_group])
+        key = key_of(
+            job, self.plan.root, inputs, [self.plan.title, self.plan.min_group, self.plan.code]
+        )
         return Task(
             job, self.plan.root, self.work.folder, self.about, inputs, past, key, self.plan.cleaned
         )
@@ -166,10 +169,7 @@ class _Run:
         status = INTERRUPTED if self.interrupted else SUCCEEDED if good else runner.FAILED
         run = self.about | {"finished": _now(), "status": status}
         run["reports"] = [entry for entry in entries if entry]
-        text = json.dumps(finite(run), ensure_ascii=False, indent=2, allow_nan=False)
-        (self.staging / "run.json").write_text(text + "\n", encoding="utf-8")
-        index = page.fill("index.html.j2", run=run)
-        (self.staging / "index.html").write_text(index, encoding="utf-8")
+        finish.write(self.plan, run, self.staging)
         return run
 
     def _entry(self, task: Task, result: Result) -> Record:

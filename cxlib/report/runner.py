@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 
 from cxlib.headline import HEADLINE_MIME
-from cxlib.report import beside, history, page, privacy
+from cxlib.report import beside, history, page, privacy, secrets
 from cxlib.report.jobs import Job
 from cxlib.report.kernel import CUT, OwnKernelManager
 
@@ -115,6 +115,7 @@ def execute(task: Task, moved: Callable[[int, int], None] = lambda cell, cells: 
     try:
         with privacy.for_readers(job.parameters, task.run.get("min_group", 10)):
             notebook = _run_notebook(task, executed, moved)
+        privacy.hide_in(notebook, job.parameters)
         running = False
         headlines = displayed(notebook, HEADLINE_MIME)
         tables = beside.write_tables(notebook, task.folder, job.name)
@@ -140,7 +141,8 @@ def execute(task: Task, moved: Callable[[int, int], None] = lambda cell, cells: 
 def ended_badly(task: Task, seconds: float, error: dict[str, Any]) -> Result:
     """Return the result of a report that did not come to its end, and why."""
     status = ENDS.get(error["name"], FAILED)
-    return Result(task.job.name, title_of(task.job), status, seconds, error)
+    said = secrets.masked(error, secrets.known(task.job.parameters.values()))
+    return Result(task.job.name, title_of(task.job), status, seconds, privacy.masked(said))
 
 
 def title_of(job: Job) -> str:
@@ -191,6 +193,7 @@ def _keep_tidy(executed: Path, task: Task) -> None:
         record = notebook.metadata.get("papermill", {})
         record.update(input_path=task.job.notebook.name, output_path=executed.name)
         beside.lighten(notebook)
+        privacy.hide_in(notebook, task.job.parameters)
         nbformat.write(notebook, executed)
 
 

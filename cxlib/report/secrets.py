@@ -118,4 +118,5 @@ def scrub(folder: Path, secrets: Mapping[str, str]) -> None:
             for secret, instead in secrets.items():
                 clean = clean.replace(secret.encode(), instead.encode())
             if clean != text:
+                file.unlink()  # it may be a second name of a file published before
                 file.write_bytes(clean)
