@@ -31,6 +31,7 @@ _HOMES = {
     "funnel": (
         "funnel",
         "funnel_trend",
+        "funnel_totals",
         "funnel_difference",
         "funnel_dropped",
         "time_to_convert",

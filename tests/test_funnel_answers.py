@@ -8,11 +8,12 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from funnel_oracle import Event, attempts
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from test_funnel import LATER, START, events_of
-from test_funnel_modes import MODES, SLOT, by_hand, random_users, rule_of
+from test_funnel_modes import END, MODES, SLOT, by_hand, random_users, rule_of
 
 import cxlib as cx
 
@@ -174,6 +175,52 @@ def test_steps_that_cannot_be_dropped_before(change: dict, message: str) -> None
     given = {"steps": ["A", "B"], "window": "1 day", "as_of": LATER, "step": 2, **change}
     with pytest.raises(cx.ParameterError, match=message):
         cx.funnel_dropped(rows, **given)
+
+
+# Totals ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "mode", ["ordered", "repeated steps", "optional", "first entry", "strict", "exclusion"]
+)
+def test_totals_are_the_moments_at_which_attempts_of_the_oracle_take_the_step(mode: str) -> None:
+    ask = MODES[mode]
+    rows = random_users(11, 500, "ABC" if "strict" in mode else "ABCX")
+    moments: dict[int, set] = {k: set() for k in range(1, len(ask.steps) + 1)}
+    for user, own in rows.groupby("user_id"):
+        columns = (own[name].tolist() for name in ("slot", "event", "device"))
+        events = [Event(*event) for event in zip(*columns, strict=True) if event[0] < END]
+        entries = [event.at for event in events if ask.steps[0].takes(event)]
+        for taken in attempts(events, ask, ask.exclude):
+            entry = taken[0][1].at
+            is_first = ask.reentry != "first" or entry == min(entries)
+            if entry + ask.window < END and is_first:
+                moments[taken[-1][0]].add((user, taken[-1][1].at))
+    rule = rule_of(ask)
+    table = cx.funnel_totals(
+        rows.drop(columns="slot"), steps=rule.steps, window=rule.window, as_of=rule.as_of,
+        order=rule.order, reentry=rule.reentry, exclude=rule.exclude,
+    )  # fmt: skip
+    assert table["n_total"].tolist() == [len(found) for found in moments.values()]
+    users = [len({user for user, _ in found}) for found in moments.values()]
+    assert table["n"].tolist() == users
+    assert table["total_per_user"].tolist() == [
+        len(found) / n for found, n in zip(moments.values(), users, strict=True)
+    ]
+
+
+def test_totals_of_mixpanels_case_are_counted_otherwise_and_we_say_so() -> None:
+    """F57: Mixpanel's second A ends the first attempt and enters none, so it has 2 entries."""
+    events = events_of({"u": [[1, "A"], [2, "A"], [3, "A"], [4, "B"]]})
+    given = {"steps": ["A", "B"], "window": "100 minutes", "as_of": LATER}
+    table = cx.funnel_totals(events, exclude=["A"], **given)
+    assert table[["n", "n_total"]].values.tolist() == [[1, 3], [1, 1]]
+    for wrong in ({"order": "any"}, {"exclude": ["A"], "exclude_scope": "user"}):
+        with pytest.raises(cx.ParameterError, match="totals know no "):
+            cx.funnel_totals(events, **given, **wrong)
+    nobody = cx.funnel_totals(events_of({"u": [[1, "B"], [2, "A"]]}), **given)
+    assert nobody["n_total"].tolist() == [1, 0]
+    assert np.isnan(nobody["total_per_user"][1])
 
 
 # The busiest users ----------------------------------------------------------------------------

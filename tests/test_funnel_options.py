@@ -220,6 +220,10 @@ OPTIONS = [
         ]
     },
     {"hold": "device"},
+    {"order": "strict", "ties": "strict", "reentry": "first"},
+    {"order": "any", "reentry": "first", "hold": "device"},
+    {"steps": ["A", cx.Step("B", optional=True), cx.Step("C", optional=True), "X"]},
+    {"steps": ["A", "A", "B"], "exclude": ["X"], "ties": "strict"},
 ]
 
 

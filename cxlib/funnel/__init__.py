@@ -7,6 +7,7 @@ from cxlib.funnel.converting import time_to_convert
 from cxlib.funnel.difference import funnel_difference
 from cxlib.funnel.dropped import funnel_dropped
 from cxlib.funnel.steps import Exclude, Step
+from cxlib.funnel.totals import funnel_totals
 from cxlib.funnel.trend import funnel_trend
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "funnel",
     "funnel_difference",
     "funnel_dropped",
+    "funnel_totals",
     "funnel_trend",
     "time_to_convert",
 ]

@@ -21,7 +21,6 @@ from cxlib.plot._style import (
     finish,
     group_column,
     groups_of,
-    legend_of_groups,
     percent,
     styled,
 )
@@ -188,7 +187,7 @@ def funnel_difference(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(names)), [f"{row.step}. {row.event}" for row in names.itertuples()])
     ax.set_ylim(len(names) - 0.5, -0.5)
     if len(groups) > 1:
-        legend_of_groups(ax, by, len(groups))
+        ax.legend(title=by, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     reading = _difference_reading(table, by)
     who = groups[0][0] if len(groups) == 1 else f"{len(groups)} values of {by}"
     return finish(
