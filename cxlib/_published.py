@@ -28,7 +28,7 @@ PEOPLE = ("n", "n_control", "n_units", "n_customers", "n_users", "n_people", "n_
 PAYERS = ("n_active", "n_repeat", "rows")
 """Columns that say how many of them its money came from."""
 
-MONEY = re.compile(r"(^|_)(revenue|ltv|spend|amount)(_|$)")
+MONEY = re.compile(r"(^|_)(revenue|ltv|spend|amount)(_|$)|(cart|abandoned|order)_value(_|$)")
 LOST = "n_dropped"
 """Users whom the next step of a funnel lost: tells how many it kept."""
 

@@ -74,9 +74,9 @@ def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = Non
     -------
     Shown
         Displays as a table. Columns are known by their names: ``…_rate`` and ``…_share`` are
-        shares, ``lift…`` and ``…total_error`` relative changes, ``…revenue…`` and ``ltv`` money,
-        ``p_value`` a chance; the two ends of an interval share a column. Other fractions keep
-        four significant digits; a dash stands for what is not known. In a published report the
+        shares, ``lift…`` and ``…total_error`` relative changes, ``…revenue…``, ``cart_value`` and ``ltv``
+        money, ``p_value`` a chance; the two ends of an interval share a column. Other fractions
+        keep four significant digits; a dash stands for what is not known. In a published report the
         ids of customers are left out, and so are the numbers of groups of fewer than
         ``min_group`` people (an asterisk, and a note that says so).
 

@@ -130,16 +130,26 @@ def check_ratio(row: object, over: dict[str, list[Cart]]) -> None:
     lost = np.array([sum(c.value for c in mine if not c.bought) for mine in over.values() if mine])
     value = np.array([sum(c.value for c in mine) for mine in over.values() if mine])
     left = np.array([sum(not c.bought for c in mine) for mine in over.values() if mine])
-    for name, top, bottom in (
-        ("abandoned_value_share", lost, value),
-        ("mean_abandoned_value", lost, left),
-    ):
-        ratio = top.sum() / bottom.sum()
-        influence = (top - ratio * bottom) / bottom.mean()
-        error = influence.std(ddof=1) / np.sqrt(len(top))
-        half = stats.t.isf(0.025, len(top) - 1) * error
-        told = [getattr(row, f"{name}{end}") for end in ("", "_low", "_high")]
-        assert told == pytest.approx([ratio, ratio - half, ratio + half])
+    carts = np.array([len(mine) for mine in over.values() if mine])
+    shares = {"abandoned_value_share": (lost, value), "cart": (left, carts)}
+    for name, (top, bottom) in shares.items():
+        ratio, error = linearised(top, bottom)
+        size = ratio * (1 - ratio) / error**2
+        low, high = proportion_confint(ratio * size, size, method="wilson")
+        ends = ("_ci_low", "_ci_high") if name == "cart" else ("_low", "_high")
+        assert [getattr(row, f"{name}{end}") for end in ends] == pytest.approx([low, high])
+    assert row.cart_abandonment_rate == pytest.approx(left.sum() / carts.sum())
+    ratio, error = linearised(lost, left)
+    half = stats.t.isf(0.025, len(left) - 1) * error
+    told = [getattr(row, f"mean_abandoned_value{end}") for end in ("", "_low", "_high")]
+    assert told == pytest.approx([ratio, ratio - half, ratio + half])
+
+
+def linearised(top: np.ndarray, bottom: np.ndarray) -> tuple[float, float]:
+    """Return the ratio of sums, and the standard error of the mean of each user's part in it."""
+    ratio = top.sum() / bottom.sum()
+    parts = (top - ratio * bottom) / bottom.mean()
+    return ratio, parts.std(ddof=1) / np.sqrt(len(parts))
 
 
 @pytest.mark.parametrize("seed", [3, 4])
@@ -228,8 +238,9 @@ def test_where_all_carts_are_left_the_share_of_value_has_no_interval_and_that_of
     rows.append(("no cart", 0, "buy"))
     row = cx.cart_abandonment(table_of(rows), **ASK, value="worth", as_of=LATER).iloc[0]
     assert row["abandoned_value_share"] == 1
-    assert row[["abandoned_value_share_low", "abandoned_value_share_high"]].isna().all()
     low, high = proportion_confint(8, 8, method="wilson")
+    ends = row[["abandoned_value_share_low", "abandoned_value_share_high"]]
+    assert ends.tolist() == pytest.approx([low, high])
     assert row[["cart_ci_low", "cart_ci_high"]].tolist() == pytest.approx([low, high])
 
 

@@ -98,13 +98,12 @@ def cart_abandonment(
           users who bought none of them; ``abandonment_rate``, ``ci_low``, ``ci_high`` (fractions;
           Wilson); ``n_open`` (int): users left out, because none of their carts is finished
         - ``n_carts``, ``n_carts_abandoned`` (int), ``cart_abandonment_rate``, ``cart_ci_low``,
-          ``cart_ci_high`` (fractions; Wilson's at the effective number of carts, since a user may
-          have several), ``n_carts_open`` (int): the same of carts
+          ``cart_ci_high`` (fractions), ``n_carts_open`` (int): the same of carts
         - with ``value``: ``cart_value``, ``abandoned_value`` (float, money): of the finished carts,
-          and of those not bought; ``abandoned_value_share`` and ``…_low``, ``…_high`` (fractions; delta
-          method over users; null where all carts or none were bought); ``mean_abandoned_value``
-          (money, per abandoned cart), likewise; ``n_without_value`` (int): finished carts that
-          hold an event without a value (counted as 0), or no ``cart`` event
+          and of those not bought; ``abandoned_value_share`` and ``…_low``, ``…_high`` (fractions),
+          ``mean_abandoned_value`` (money, per abandoned cart), ``…_low``, ``…_high``;
+          ``n_without_value`` (int): finished carts that hold an event without a value (counted
+          as 0), or no ``cart`` event
         - ``n_ignored``, ``n_duplicates`` (int): as in `funnel`
 
     Raises
@@ -113,6 +112,10 @@ def cart_abandonment(
         A required column, ``by`` or ``value`` is missing, or ``value`` holds no numbers.
     DataError, ParameterError
         As in `funnel`.
+
+    See Also
+    --------
+    cxlib.plot.cart_abandonment
 
     Notes
     -----
@@ -127,8 +130,9 @@ def cart_abandonment(
     Users are counted beside carts because shops that count sessions or carts report higher
     numbers: who leaves one cart and buys the next has bought. Shares of carts and of value are
     ratios of sums over users, who may have several carts: R = sum(x) / sum(y), with variance
-    n / (n - 1) sum((x - R y)^2) / sum(y)^2 (Cochran 1977, Sampling Techniques, 3rd ed., sections
-    2.11 and 6.4) and Student's t. Money left behind is not money to be won: much of it was never
+    n / (n - 1) sum((x - R y)^2) / sum(y)^2 (the delta method: Cochran 1977, Sampling Techniques,
+    3rd ed., section 6.4). Shares take Wilson's interval at the effective n, R (1 - R) over that
+    variance (Korn and Graubard 1998, Survey Methodology 24, 193-201), the mean Student's. Money left behind is not money to be won: much of it was never
     going to be spent.
 
     Examples
@@ -270,10 +274,7 @@ def _rates(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
     table[["abandoned_value_share", "mean_abandoned_value"]] = [
         (share.ratio, mean.ratio) for share, mean in zip(shares, means, strict=True)
     ]
-    ends = pd.DataFrame([ratio_interval(one, alpha) for one in shares]).clip(0, 1)
-    # where all or no carts were bought, nothing varies and the delta method knows no error
-    mixed = table["n_carts_abandoned"].between(1, table["n_carts"] - 1)
-    table[list(VALUES[3:5])] = ends.where(mixed).to_numpy()
+    table[list(VALUES[3:5])] = [share_interval(one, alpha) for one in shares]
     ends = pd.DataFrame([ratio_interval(one, alpha) for one in means]).clip(0)
     table[list(VALUES[6:8])] = ends.to_numpy()
     return table

@@ -47,16 +47,16 @@ def ratio_interval(sums: Sums, alpha: float) -> tuple[float, float]:
 
 
 def share_interval(sums: Sums, alpha: float) -> tuple[float, float]:
-    """Return Wilson's interval of a share of things of which users bring several each.
+    """Return Wilson's interval of a share, of carts or of money, of which users bring several parts.
 
-    Its n is the effective one, at which independent things would err as much; at most as many as
-    there are things, and the users where all or none are of the kind. Korn, E. L. and Graubard,
-    B. I. (1998), Survey Methodology 24, 193-201; Franco, C. et al. (2019), Journal of Survey
-    Statistics and Methodology 7, 334-364.
+    Its n is the effective one, at which independent parts would err as much as the delta method
+    says; the number of users where all or nothing is of the kind. Korn, E. L. and Graubard, B. I.
+    (1998), Survey Methodology 24, 193-201; Franco, C. et al. (2019), Journal of Survey Statistics
+    and Methodology 7, 334-364.
     """
     if not sums.bottom:
         return math.nan, math.nan
-    share, error = sums.ratio, sums.squared_error
-    size = sums.n if not error > 0 else min(share * (1 - share) / error, sums.bottom)
+    share, error = min(sums.ratio, 1.0), sums.squared_error
+    size = share * (1 - share) / error if share < 1 and error > 0 else sums.n
     _, low, high = wilson(share * size, size, alpha)
     return float(low), float(high)

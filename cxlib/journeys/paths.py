@@ -94,6 +94,10 @@ def top_paths(
     ColumnError, DataError, ParameterError
         As in `transitions`; ``start`` or ``end`` is not among the events.
 
+    See Also
+    --------
+    cxlib.plot.top_paths
+
     Notes
     -----
     Each visit counts once. For ways that take days give a long ``gap``, such as ``"7 days"``.

@@ -77,6 +77,10 @@ def step_matrix(
     ColumnError, DataError, ParameterError
         As in `transitions`; ``start`` is not among the events.
 
+    See Also
+    --------
+    cxlib.plot.step_matrix
+
     Notes
     -----
     The step matrix of retentioneering, with counts and intervals. Visits are taken as independent.
@@ -133,7 +137,7 @@ def flow(
     session: str | None = None,
     gap: str | dt.timedelta = "30 minutes",
     only: Sequence[str] | None = None,
-    most: int = 6,
+    most: int = 8,
     collapse: bool = False,
     by: str | None = None,
     alpha: float = 0.05,
@@ -150,7 +154,7 @@ def flow(
         How many places to follow, two or more.
     start, session, gap, only, collapse, by
         As in `step_matrix`.
-    most : int, default 6
+    most : int, default 8
         How many events keep their name, the most frequent; the others are pooled as ``(other)``.
     alpha : float, default 0.05
         One minus the confidence of the intervals.
@@ -171,6 +175,10 @@ def flow(
     ------
     ColumnError, DataError, ParameterError
         As in `transitions`; ``start`` is not among the events.
+
+    See Also
+    --------
+    cxlib.plot.flow
 
     Notes
     -----

@@ -113,7 +113,7 @@ def touches(
 def touch_credit(
     events: Source,
     *,
-    channel: str,
+    channel: str | None,
     as_of: str | dt.date,
     purchase: str = "purchase",
     lookback: str | dt.timedelta = "30 days",
@@ -127,9 +127,9 @@ def touch_credit(
     ----------
     events : Cleaned, or any table that holds events
         As in `transitions`.
-    channel : str
+    channel : str or None
         The column that says where a visit came from: its value at the visit's first event that
-        has one, ``(none)`` if there is none.
+        has one, ``(none)`` if there is none. None puts all visits there.
     as_of, purchase, lookback, session, gap, alpha
         As in `touches`.
 
@@ -151,6 +151,10 @@ def touch_credit(
     ------
     ColumnError, DataError, ParameterError
         As in `touches`; ``channel`` is missing.
+
+    See Also
+    --------
+    cxlib.plot.touch_credit
 
     Notes
     -----

@@ -102,6 +102,10 @@ def transitions(
     ParameterError
         An argument is not of its kind.
 
+    See Also
+    --------
+    cxlib.plot.transitions
+
     Notes
     -----
     A first-order Markov chain's matrix of transitions, by maximum likelihood (Anderson and

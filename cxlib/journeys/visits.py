@@ -65,7 +65,7 @@ def visits_of(
             f"events: {account.n_chosen:,} rows are named {START}, {EXIT}, {OTHER} or {ENDED}, which "
             "are words of the answer; rename them"
         )
-    label = ibis.literal("") if by is None else group_label(seen, by, EVENTS, answer)
+    label = ibis.literal(NO_GROUP) if by is None else group_label(seen, by, EVENTS, answer)
     visit = ibis.null("string") if session is None else seen[session].cast("string")
     rows = seen.select(
         "user_id", "event", at=seen["occurred_at"].cast("timestamp(6)"), label=label, visit=visit

@@ -12,17 +12,22 @@ from cxlib.plot._experiment_shapes import experiment_distribution, power_curve
 from cxlib.plot._funnel import funnel, funnel_difference
 from cxlib.plot._funnel_time import funnel_trend, time_to_convert
 from cxlib.plot._health import activity, losses
+from cxlib.plot._journeys import flow, step_matrix, transitions
 from cxlib.plot._ltv import ltv, ltv_segments
 from cxlib.plot._ltv_checks import ltv_calibration, ltv_grid, ltv_tracking
+from cxlib.plot._paths import top_paths
 from cxlib.plot._repeat import rfm_movement, segment_sizes, time_to_second_order
 from cxlib.plot._retention import retention, retention_curve
+from cxlib.plot._shares import cart_abandonment, touch_credit
 
 __all__ = [
+    "cart_abandonment",
     "activity",
     "experiment",
     "experiment_distribution",
     "experiment_novelty",
     "experiment_over_time",
+    "flow",
     "funnel",
     "funnel_difference",
     "funnel_trend",
@@ -39,7 +44,11 @@ __all__ = [
     "sample_ratio",
     "segment_sizes",
     "time_to_convert",
+    "step_matrix",
     "time_to_second_order",
+    "top_paths",
+    "touch_credit",
+    "transitions",
 ]
 
 
