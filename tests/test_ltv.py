@@ -379,6 +379,11 @@ def test_a_fit_shows_its_verdict_and_parameters(fit: LtvFit) -> None:
     assert "converged: " in html
     assert "As of 2022-12-31, 365 days ahead, 10% a year" in html
     assert "<td>alpha</td>" in html
+    alpha = fit.table.set_index("parameter").loc["alpha"]
+    far = math.exp(1.96 * alpha["standard_error"] / alpha["value"])  # Wald's, on the log scale
+    ends = (f"{alpha['value'] / far:.4g}", f"{alpha['value'] * far:.4g}")
+    assert "95% interval" in html
+    assert all(end in html for end in ends)
     assert repr(fit) == f"LtvFit(BG/NBD, as of 2022-12-31: {fit.verdict!r})"
     assert list(fit.table.columns) == ["parameter", "value", "standard_error", "meaning"]
 

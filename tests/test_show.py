@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import cxlib as cx
+from cxlib.show import told
 
 
 def shown(**columns: list) -> list[list[str]]:
@@ -52,6 +53,16 @@ def test_bounds_follow_what_they_bound_in_one_column() -> None:
     assert list(cx.show(table)._table) == ["lift", "lift 95% interval", "step ci low"]
     table = pd.DataFrame({"rate": [0.5, None], "ci_low": [0.4, None], "ci_high": [0.6, None]})
     assert cx.show(table)._table["95% interval"].tolist()[1] == "–"
+
+
+def test_a_result_tells_its_verdict_before_its_tables() -> None:
+    table = pd.DataFrame({"rate": [0.5], "ci_low": [0.4], "ci_high": [0.6]})
+    page = told("No <b>difference</b>.", table, beside="as of 2024 & later")
+    assert page.startswith(
+        "<p><strong>No &lt;b&gt;difference&lt;/b&gt;.</strong><br>as of 2024 &amp; later</p><table"
+    )
+    assert "95% interval" in page
+    assert "style" not in page.replace('style="text-align: right;"', ""), "the theme's own colours"
 
 
 def test_what_is_not_known_is_a_dash() -> None:
