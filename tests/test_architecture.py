@@ -153,8 +153,9 @@ def test_public_names_are_documented_with_an_example(name: str) -> None:
 
 
 def see_also(thing: object) -> set[str]:
-    _, _, after = (inspect.getdoc(thing) or "").partition("See Also\n--------\n")
-    return set(after.split("\n\n")[0].split())
+    _, *parts = (inspect.getdoc(thing) or "").split("See Also\n--------\n")
+    assert len(parts) < 2, "said once"
+    return set(parts[0].split("\n\n")[0].split()) if parts else set()
 
 
 @pytest.mark.parametrize("name", sorted(cx.plot.__all__))

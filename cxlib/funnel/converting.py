@@ -109,10 +109,6 @@ def time_to_convert(
     attempt and its latest entry, and of converters alone, so they are shorter than what is read
     off here.
 
-    See Also
-    --------
-    cxlib.plot.time_to_convert
-
     Examples
     --------
     >>> import cxlib as cx, pandas as pd

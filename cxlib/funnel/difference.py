@@ -104,10 +104,6 @@ def funnel_difference(
     wide or too narrow. A difference says that the groups differ, not why: only an experiment
     tells what a change would do.
 
-    See Also
-    --------
-    cxlib.plot.funnel_difference
-
     Examples
     --------
     >>> import cxlib as cx, pandas as pd

@@ -94,10 +94,6 @@ def funnel_trend(
     `funnel` says of all of them together, where that user counts once. Each period is what
     `funnel` answers of it alone.
 
-    See Also
-    --------
-    cxlib.plot.funnel_trend
-
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
