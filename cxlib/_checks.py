@@ -143,6 +143,12 @@ def check_duration(name: str, value: str | dt.timedelta) -> dt.timedelta:
     return length
 
 
+_LIMITS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "less than"),
+}
 _FAULTS = {
     "missing": "is missing",
     "extra_forbidden": "is unknown",
@@ -175,7 +181,10 @@ def fault_in_words(mistake: Mapping[str, Any], known: Sequence[str] = ()) -> str
     place = ".".join(parts)
     if kind == "extra_forbidden":
         return f"{place}: unknown; known are {listed(known, 30)}.{suggest(parts[-1], known)}"
-    if kind == "literal_error":
+    if kind in _LIMITS:
+        limit, words = _LIMITS[kind]
+        fault = f"must be {words} {mistake['ctx'][limit]}"
+    elif kind == "literal_error":
         fault = f"must be one of {mistake['ctx']['expected']}"
     else:
         fault = _FAULTS.get(kind, message[:1].lower() + message[1:])

@@ -382,6 +382,8 @@ def values() -> Iterator[Case]:
         one("2024-05-01 10:00:00", "2024-05-01T10:00:00Z"),
         said="mixes 1 stamps with an offset from UTC and 2 without",
     )
+    for year in ("0001", "1900", "9999"):
+        yield Case(f"year {year}.csv", one("2024-05-01", f"{year}-01-01"), kept=(3, 2, 50.5))
     yield Case("ids with leading zeros.csv", text(GOOD), kept=WHOLE)
     yield Case("blank customers.csv", one("bob@shop.com", ""), kept=(3, 2, 40.0))
     yield Case(

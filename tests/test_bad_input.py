@@ -145,6 +145,13 @@ def test_a_file_that_goes_away_between_reading_and_cleaning(
     assert "\n" not in str(error.value)
 
 
+def test_what_is_found_late_is_one_error_in_every_first_look(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(corpus.GOOD + "1,x@y.z,2024-05-01,1,Rome\n" * 60_000 + "2\n")
+    with pytest.raises(cx.DataError, match="line 60,005 holds 1 fields"):
+        cx.completeness(cx.read(path))
+
+
 def test_a_database_that_goes_away_is_still_held_open(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     with duckdb.connect(str(path)) as engine:

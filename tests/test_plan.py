@@ -231,12 +231,12 @@ reports:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("reports: []", "reports: list should have at least 1 item"),
-        ("title: x", "reports: field required"),
-        ("- a", "the plan: input should be"),
+        ("reports: []", "reports: must not be empty"),
+        ("title: x", "reports: is missing"),
+        ("- a", "the plan: must be a table"),
         ("reports: [{notebok: x}]", "reports.1.notebok: unknown; known are notebook"),
         ("titel: x\nreports: [{notebook: 01_types}]", "Did you mean 'title'?"),
-        ("reports: [{notebook: a, for_each: {x: []}}]", "at least 1 item"),
+        ("reports: [{notebook: a, for_each: {x: []}}]", "must not be empty"),
         (
             "reports: [{notebook: a, parameters: {x: 1}, for_each: {x: [1]}}]",
             "x stands in parameters and in for_each",
@@ -280,10 +280,10 @@ code: Annotated[str, "any text"] = "x"
         ("since: 2024-02-30", "since='2024-02-30' is not a date; write YYYY-MM-DD"),
         ("within: 90 dyas", "within='90 dyas' is not a duration"),
         ("period: quater", "Did you mean 'quarter'?"),
-        ("top: 0", "top='0' is no Annotated[int, Ge(1), Le(100)]: Input should be greater than"),
-        ("top: 101", "less than or equal to 100"),
-        ("share: 0", "greater than 0"),
-        ("share: 1.5", "less than or equal to 1"),
+        ("top: 0", "top='0' is no Annotated[int, Ge(1), Le(100)]: it must be at least 1"),
+        ("top: 101", "must be at most 100"),
+        ("share: 0", "must be more than 0"),
+        ("share: 1.5", "must be at most 1"),
     ],
 )
 def test_dates_durations_periods_and_ranges_are_held(
@@ -338,12 +338,12 @@ reports:
     ("text", "message"),
     [
         ("cell_timeout: soon", "cell_timeout: 'soon' is no time; write a number and a unit"),
-        ("cell_timeout: 0", "greater than or equal to 1"),
-        ("retries: -1", "retries: input should be greater than or equal to 0"),
+        ("cell_timeout: 0", "must be at least 1"),
+        ("retries: -1", "retries: must be at least 0"),
         ("memory_limit: 4", "memory_limit: '4' is no size"),
         (
             "memory_limit: 10 MB",
-            "memory_limit: input should be greater than or equal to 1000000000",
+            "memory_limit: must be at least 1000000000",
         ),
     ],
 )

@@ -8,7 +8,7 @@ import ibis
 import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, check_choice, check_date, listed
-from cxlib.sources import Source, as_table
+from cxlib.sources import Raw, Source, as_table, reading
 from cxlib.tables import CONTRACTS
 
 STEPS = {"day": "D", "week": "W-MON", "month": "MS"}
@@ -68,7 +68,8 @@ def activity(data: Source, *, as_of: str | dt.date, period: str = "week") -> pd.
     counts = rows.group_by("period").aggregate(
         n_rows=rows.count(), n_people=rows[contract.who].nunique(), **money
     )
-    found = counts.execute().set_index("period").sort_index()
+    with reading(data.name if isinstance(data, Raw) else "table"):
+        found = counts.execute().set_index("period").sort_index()
     if found.empty:
         raise DataError(f"{contract.name}: no rows by as_of={last}; give a later as_of")
     index = pd.date_range(found.index[0], last, freq=STEPS[period], name="period")
@@ -106,7 +107,8 @@ def completeness(data: Source) -> pd.DataFrame:
             filled = filled & (column.strip() != "")
         asked[f"filled_{place}"] = filled.mean()
         asked[f"distinct_{place}"] = column.nunique()
-    counted = table.aggregate(**asked).execute().iloc[0]
+    with reading(data.name if isinstance(data, Raw) else "table"):
+        counted = table.aggregate(**asked).execute().iloc[0]
     return pd.DataFrame(
         {
             "column": list(table.columns),

@@ -26,6 +26,7 @@ MEANINGS = {
     "duplicate_event": "the same event id once more; the earliest is kept",
     "no_order_id": "no order number",
     "no_time": "no date",
+    "odd_time": "a date before 1970 or after 2100, which stands for none",
     "no_customer": "a guest: no customer id or e-mail",
     "no_user": "no user id",
     "no_event": "no event name",

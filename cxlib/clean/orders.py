@@ -17,7 +17,7 @@ from cxlib._checks import (
 )
 from cxlib.clean.lines import with_money, with_rules
 from cxlib.clean.losses import Cleaned, settle
-from cxlib.clean.parse import Clock, check_clock, check_readable, number, text, when
+from cxlib.clean.parse import Clock, check_clock, check_readable, is_odd, number, text, when
 from cxlib.clean.prepared import recalled
 from cxlib.sources import Raw, Rules, Source, check_needed, read, reading
 from cxlib.tables import ORDERS
@@ -230,6 +230,7 @@ def _order_cases(orders: ir.Table, rules: Rules) -> list[tuple[ir.Value, str]]:
         (~has_total & (orders["_refunds"] < 0), "refund_unmatched"),
         (~has_total, "no_amount"),
         (orders["ordered_at"].isnull(), "no_time"),
+        (is_odd(orders["ordered_at"]), "odd_time"),
         (refunded, "refunded_in_full"),
         (is_negative, "negative_total"),
     ]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxlib._checks import check_number
 from cxlib.clean.losses import Cleaned, settle
-from cxlib.clean.parse import check_clock, check_readable, number, text, when
+from cxlib.clean.parse import check_clock, check_readable, is_odd, number, text, when
 from cxlib.clean.prepared import recalled
 from cxlib.sources import Raw, Source, check_needed, read, reading
 from cxlib.tables import EVENTS, EXPOSURES, RESPONSES, Contract
@@ -69,6 +69,7 @@ def clean_events(
         (typed["user_id"].isnull(), "no_user"),
         (typed["event"].isnull(), "no_event"),
         (typed["occurred_at"].isnull(), "no_time"),
+        (is_odd(typed["occurred_at"]), "odd_time"),
     ]
     ruled = _with_rule(typed, cases)
     if "event_id" in ruled.columns:
@@ -127,6 +128,7 @@ def clean_exposures(
         (typed["user_id"].isnull(), "no_user"),
         (typed["variant"].isnull(), "no_variant"),
         (typed["exposed_at"].isnull(), "no_time"),
+        (is_odd(typed["exposed_at"]), "odd_time"),
     ]
     return _settle(_with_rule(typed, cases), EXPOSURES, raw, raw_rows, max_loss)
 
@@ -190,6 +192,7 @@ def clean_responses(
     cases = [
         (typed["customer_id"].isnull(), "no_customer"),
         (typed["responded_at"].isnull(), "no_time"),
+        (is_odd(typed["responded_at"]), "odd_time"),
         (typed["score"].isnull(), "no_score"),
         (~typed["kind"].isin(list(SCALES)).fill_null(False), "unknown_kind"),
         (~typed["score"].between(low, high).fill_null(False), "out_of_range"),

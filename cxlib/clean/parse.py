@@ -147,6 +147,11 @@ def when(value: ir.Value, clock: Clock) -> ir.Value:
     return _naive(_try_strptime(text(value), clock.date_format), clock)
 
 
+def is_odd(stamp: ir.Value) -> ir.BooleanValue:
+    """Say which stamps only stand for none: year 1, 1900 or 9999, as systems write them."""
+    return ~stamp.year().between(1970, 2100)
+
+
 def _iso(value: ir.Value, clock: Clock) -> ir.Value:
     full = value.strip().re_replace(NO_SECONDS, r"\1:00\2").replace("UTC", "Z")
     for sign in "+-Z":

@@ -22,6 +22,7 @@ from cxlib._checks import (
     check_date,
     check_duration,
     check_timezone,
+    fault_in_words,
     suggest,
 )
 from cxlib.report.secrets import refuse
@@ -66,9 +67,9 @@ class Parameter:
         try:
             return known.validate_python(value)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"]
+            reason = fault_in_words({**error.errors()[0], "loc": ()})
             raise ParameterError(
-                f"{self.name}={written!r} is no {self.annotation}: {reason}"
+                f"{self.name}={written!r} is no {self.annotation}: it {reason}"
             ) from None
 
     def checked_default(self) -> Any:

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from cxlib._checks import PlanError, listed, suggest
+from cxlib._checks import PlanError, fault_in_words
 from cxlib.report.limits import Asked
 from cxlib.report.parameters import Text
 from cxlib.report.secrets import refuse
@@ -105,14 +105,10 @@ def _no_plan(path: Path) -> PlanError:
 
 
 def _in_words(mistake: Any) -> str:
-    parts = [part for part in mistake["loc"] if part not in ("str", "list[str]")]
-    place = ".".join(str(part + 1) if isinstance(part, int) else part for part in parts)
-    if mistake["type"] == "extra_forbidden":
-        kind = Report if len(parts) > 1 else Plan
-        known = sorted(kind.model_fields, key=lambda name: name in Asked.model_fields)
-        return f"{place}: unknown; known are {listed(known)}.{suggest(parts[-1], known)}"
-    reason = mistake["msg"].removeprefix("Value error, ")
-    return f"{place or 'the plan'}: {reason[0].lower()}{reason[1:]}"
+    kind = Report if len(mistake["loc"]) > 1 else Plan
+    known = sorted(kind.model_fields, key=lambda name: name in Asked.model_fields)
+    place = "" if mistake["loc"] else "the plan: "
+    return place + fault_in_words(mistake, known)
 
 
 def plan_error(path: Path, mistakes: Sequence[str]) -> PlanError:

@@ -223,7 +223,8 @@ def main() -> None:
         kinds = Counter(f"{type(error).__name__}: {str(error)[:80]}" for _, error in found)
         seconds = time.perf_counter() - start
         print(
-            f"fuzz {family}: {inputs:,} inputs in {seconds:.0f} s, {len(found)} faults {dict(kinds)}"
+            f"fuzz {family}: {inputs:,} inputs in {seconds:.0f} s, {len(found)} faults {dict(kinds)}",
+            flush=True,
         )
         for data, error in found[:3]:
             print(f"  {data[:200]!r}: {type(error).__name__}: {str(error)[:200]}")
