@@ -22,7 +22,17 @@ ID = re.compile(
     r"|invoice|transaction)[_ ]?(id|ids|no|number|key)$|^id$|e-?mail|(^|[_ ])phone",
     re.IGNORECASE,
 )
-PEOPLE = ("n", "n_control", "n_units", "n_customers", "n_users", "n_people", "n_at_risk", "count")
+PEOPLE = (
+    "n",
+    "n_control",
+    "n_baseline",
+    "n_units",
+    "n_customers",
+    "n_users",
+    "n_people",
+    "n_at_risk",
+    "count",
+)
 """Columns that say how many people a row speaks of."""
 
 PAYERS = ("n_active", "n_repeat", "rows")
@@ -39,6 +49,8 @@ NOT_GROUPS = ("event", "metric", "kind", "role", "better", "method", "note", "va
 """Words that set rows apart without parting the people."""
 
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w")
+TOKEN = re.compile(r"[^\s\"'<>]+")
+"""A word; one with ``://`` is the address of a machine, which is masked whole where it is secret."""
 HIDDEN_ADDRESS = "(address hidden)"
 
 
@@ -205,7 +217,11 @@ def _without_addresses(table: pd.DataFrame) -> pd.DataFrame:
 
 def masked_addresses(value: Any) -> Any:
     """Return text without e-mail addresses; anything else as it is."""
-    return ADDRESS.sub(HIDDEN_ADDRESS, value) if isinstance(value, str) else value
+    if not isinstance(value, str) or "@" not in value:
+        return value
+    return TOKEN.sub(
+        lambda word: word[0] if "://" in word[0] else ADDRESS.sub(HIDDEN_ADDRESS, word[0]), value
+    )
 
 
 def _counts_something(column: pd.Series) -> bool:

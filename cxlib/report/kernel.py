@@ -26,6 +26,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import default
 
+from cxlib._published import guard, is_published
+
 MOST_PRINTED = 1_000_000
 """Characters that are kept of what one cell prints."""
 CUT = f"[cut: only the first {MOST_PRINTED:,} characters that a cell prints are kept]"
@@ -179,6 +181,8 @@ def _serve(orders: Connection, memory_bytes: int | None) -> int:
     orders.close()
     os.environ.clear()
     os.environ.update(environment)
+    if is_published():
+        guard()  # as `import cxlib` does where a kernel starts afresh
     os.chdir(folder)
     limit_memory(memory_bytes)
     _reseed()
