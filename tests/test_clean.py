@@ -14,6 +14,7 @@ import pytest
 
 import cxlib as cx
 from cxlib._checks import ColumnError, DataError, ParameterError
+from cxlib.clean.clock import Years, on_the_wall
 from cxlib.clean.losses import settle
 from cxlib.clean.parse import Clock, number, text, when
 from cxlib.tables import EVENTS as EVENTS_CONTRACT
@@ -24,6 +25,16 @@ NBSP, LTR, RTL_END = "\u00a0", "\u200e", "\u2069"
 def parsed(values: object, parse: object, dtype: object = None) -> list[object]:
     table = ibis.memtable(pl.DataFrame({"x": values}, schema={"x": dtype} if dtype else None))
     found = table.select(x=parse(table["x"])).to_pyarrow()["x"].to_pylist()  # type: ignore[operator]
+    return [value.isoformat(" ") if isinstance(value, dt.datetime) else value for value in found]
+
+
+def stamped(values: object, clock: Clock, dtype: object = None) -> list[object]:
+    """What `when` and `on_the_wall` make of values, held in a column between the two as in cleaning."""
+    table = ibis.memtable(pl.DataFrame({"x": values}, schema={"x": dtype} if dtype else None))
+    stamp = when(table["x"], clock)
+    held = table.select(x=stamp.value, moves=stamp.moves).cache()
+    shown = ibis.ifelse(held["moves"], on_the_wall(held["x"], clock.timezone, Years()), held["x"])
+    found = held.select(x=shown).to_pyarrow()["x"].to_pylist()
     return [value.isoformat(" ") if isinstance(value, dt.datetime) else value for value in found]
 
 
@@ -157,20 +168,20 @@ def test_numbers_of_any_type_become_floats() -> None:
     ],
 )  # fmt: skip
 def test_stamps(zone: str, value: str | None, expected: str | None) -> None:
-    assert parsed([value], lambda column: when(column, Clock(zone)), pl.String) == [expected]
+    assert stamped([value], Clock(zone), pl.String) == [expected]
 
 
 def test_stamps_without_offset_may_be_in_utc() -> None:
     clock = Clock("America/New_York", naive="utc")
     raw = ["2024-05-01 02:00:00", "2024-05-01", "2024-05-01T02:00:00Z"]
     expected = ["2024-04-30 22:00:00", "2024-05-01 00:00:00", "2024-04-30 22:00:00"]
-    assert parsed(raw, lambda column: when(column, clock)) == expected
+    assert stamped(raw, clock) == expected
 
 
 def test_stamps_in_a_format_of_their_own() -> None:
     def read(values: list[str], form: str, naive: str = "local") -> list[object]:
         clock = Clock("Europe/Paris", naive, form)
-        return parsed(values, lambda column: when(column, clock))
+        return stamped(values, clock)
 
     assert read(["31/12/2024 09:30", "2024-12-31", ""], "%d/%m/%Y %H:%M") == [
         "2024-12-31 09:30:00", None, None,
@@ -197,7 +208,7 @@ def test_typed_times(dtype: object, naive: str, expected: str) -> None:
         zone = getattr(dtype, "time_zone", None)
         naive_stamps = pl.Series([dt.datetime(2024, 5, 1, 23)], dtype=pl.Datetime(dtype.time_unit))  # type: ignore[attr-defined]
         stamps = naive_stamps.dt.replace_time_zone(zone) if zone else naive_stamps
-    assert parsed(stamps, lambda column: when(column, Clock("Europe/Paris", naive))) == [expected]
+    assert stamped(stamps, Clock("Europe/Paris", naive)) == [expected]
 
 
 def test_times_from_parquet_in_nanoseconds(tmp_path: Path) -> None:

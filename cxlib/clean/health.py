@@ -7,9 +7,9 @@ import datetime as dt
 import ibis
 import pandas as pd
 
-from cxlib._checks import DataError, ParameterError, check_choice, check_date, listed
+from cxlib._checks import DataError, check_choice, check_date
+from cxlib.clean.freshness import contract_of
 from cxlib.sources import Raw, Source, as_table, reading
-from cxlib.tables import CONTRACTS
 
 STEPS = {"day": "D", "week": "W-MON", "month": "MS"}
 
@@ -55,13 +55,7 @@ def activity(data: Source, *, as_of: str | dt.date, period: str = "week") -> pd.
     check_choice("period", period, STEPS)
     last = check_date("as_of", as_of)
     table = as_table(data)
-    known = [contract for contract in CONTRACTS.values() if contract.when in table.columns]
-    if not known:
-        times = listed(contract.when for contract in CONTRACTS.values())
-        raise ParameterError(
-            f"data has none of the time columns {times}; clean it first, or name the column in cx.read"
-        )
-    contract = known[0]
+    contract = contract_of(table.columns)
     rows = table.filter(table[contract.when].date() <= ibis.literal(last))
     rows = rows.mutate(period=rows[contract.when].truncate(period[0].upper()))
     money = {"net_revenue": rows["net_revenue"].sum()} if "net_revenue" in rows.columns else {}

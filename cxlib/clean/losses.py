@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
 
-from cxlib._checks import DataError
+from cxlib._checks import DataError, ParameterError
 from cxlib._published import fit_to_show
+from cxlib.clean.rules import LOSSES, NOTES, Rule
 from cxlib.show import told
 from cxlib.sources import Raw
 from cxlib.tables import Contract, check_types
@@ -19,32 +21,6 @@ LOSSES_MIME = "application/vnd.cx.losses+json"
 """Carries the account in a notebook's output, from where a report's record collects it."""
 
 ACCOUNT = ("raw_rows", "kept_rows", "raw_revenue", "kept_revenue")
-
-MEANINGS = {
-    "duplicate_row": "the same row once more, in every column",
-    "duplicate_order": "the same order once more, with other contents; the one refunded most is kept",
-    "duplicate_event": "the same event id once more; the earliest is kept",
-    "no_order_id": "no order number",
-    "no_time": "no date",
-    "odd_time": "a date before 1970 or after 2100, which stands for none",
-    "no_customer": "a guest: no customer id or e-mail",
-    "no_user": "no user id",
-    "no_event": "no event name",
-    "no_variant": "no variant name",
-    "no_score": "no answer",
-    "no_amount": "no amount of money",
-    "not_a_product": "postage, fees, samples and other lines that are no product",
-    "adjustment": "a correction of the books, not an order",
-    "refund_unmatched": "a refund of something that this export does not hold",
-    "test_order": "a test order, by tag or payment method",
-    "cancelled": "cancelled by the shop or the customer",
-    "unpaid": "never paid: pending, authorised, voided or expired",
-    "other_currency": "in another currency than the chosen one",
-    "refunded_in_full": "refunded to nothing, or to less",
-    "negative_total": "a negative total without a refund to explain it",
-    "out_of_range": "a score off the scale of its kind",
-    "unknown_kind": "a kind of survey other than nps, csat and ces",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +44,15 @@ class Cleaned:
         What the table keeps; analyses that need it need not look again.
     origin : str
         Which export the rows were taken for and why, and what else reading had to say.
+    notes : pandas.DataFrame
+        What cleaning did to rows that it kept, or found odd: ``note``, ``meaning``, ``rows``,
+        ``rows_share``; for orders also ``revenue`` and ``revenue_share``.
+    examples : dict
+        A few ids for each rule: the numbers of orders, the ids of events. They may be personal;
+        no page shows them.
+    dropped : ibis table or None
+        The orders that were lost as a whole: ``order_id``, ``customer_id``, ``ordered_at``,
+        ``net_revenue``, ``refunds``, ``refunded_at`` and the ``rule``.
     """
 
     table: ir.Table
@@ -78,6 +63,9 @@ class Cleaned:
     kept_revenue: float | None = None
     contract: Contract | None = None
     origin: str = ""
+    notes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    examples: Mapping[str, list[str]] = field(default_factory=dict)
+    dropped: ir.Table | None = None
 
     def __repr__(self) -> str:
         return (
@@ -87,9 +75,12 @@ class Cleaned:
     def _repr_html_(self) -> str:
         origin = f"{self.origin}. " if self.origin else ""
         kept = f"{origin}{self.kept_rows:,} of {self.raw_rows:,} raw rows kept ({self.kept_rows / self.raw_rows:.1%})"
-        if self.losses.empty:
-            return told(f"{kept}; nothing was lost.")
-        return told(f"{kept}; what was lost, and why:", self.losses)
+        lost = told(f"{kept}; nothing was lost.")
+        if not self.losses.empty:
+            lost = told(f"{kept}; what was lost, and why:", self.losses)
+        if self.notes.empty:
+            return lost
+        return lost + told("What was put right, or is worth a look:", self.notes)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         account = {name: getattr(self, name) for name in ACCOUNT}
@@ -121,42 +112,83 @@ class Cleaned:
         return None if pd.isna(found) else str(found)
 
     @property
+    def advice(self) -> dict[str, str]:
+        """What to do about each rule that dropped rows, and about each note."""
+        found = [*self.losses.get("rule", []), *self.notes.get("note", [])]
+        return {name: ({**LOSSES, **NOTES})[name].advice for name in found}
+
+    @property
+    def refunds(self) -> pd.DataFrame:
+        """Net revenue with and without the refunds that match no order, which cleaning leaves out.
+
+        ``what``, ``rows``, ``revenue``: gross, refunds netted, net (as kept), refunds that match
+        nothing, and net if those count too. Empty for tables without money.
+        """
+        if self.kept_revenue is None:
+            return pd.DataFrame({"what": [], "rows": [], "revenue": []})
+        netted = self._sums(self.notes, "note", "refund_netted")
+        unmatched = self._sums(self.losses, "rule", "refund_unmatched")
+        lines = [
+            ("gross revenue", self.kept_rows, self.kept_revenue - netted[1]),
+            ("refunds netted", *netted),
+            ("net revenue", self.kept_rows, self.kept_revenue),
+            ("refunds that match no order", *unmatched),
+            (
+                "net revenue with those",
+                self.kept_rows + unmatched[0],
+                self.kept_revenue + unmatched[1],
+            ),
+        ]
+        return pd.DataFrame(lines, columns=["what", "rows", "revenue"])
+
+    @staticmethod
+    def _sums(table: pd.DataFrame, key: str, name: str) -> tuple[int, float]:
+        rows = table[table[key] == name] if key in table else table
+        return (int(rows["rows"].sum()), float(rows["revenue"].sum())) if len(rows) else (0, 0.0)
+
+    @property
     def lost_rows(self) -> int:
         """Raw rows that were dropped."""
         return self.raw_rows - self.kept_rows
 
 
 def settle(
-    table: ir.Table,
-    lost: pd.DataFrame,
-    contract: Contract,
-    *,
-    raw: tuple[int, float | None],
-    kept: tuple[int, float | None],
-    max_loss: float,
+    cleaned: Cleaned, lost: pd.DataFrame, notes: pd.DataFrame | None = None, *, max_loss: float
 ) -> Cleaned:
-    """Return the `Cleaned` result once the account balances and the loss is bearable.
+    """Return ``cleaned`` with its losses and notes, once they balance and are bearable.
 
-    ``lost`` has one row for each rule: ``rule``, ``rows`` and, with money, ``revenue``.
+    ``lost`` has one row for each rule: ``rule``, ``rows`` and, with money, ``revenue``; ``notes``
+    likewise with ``note``.
     """
-    raw_rows, raw_revenue = raw
-    kept_rows, kept_revenue = kept
-    order = {rule: place for place, rule in enumerate(MEANINGS)}
-    lost = lost[lost["rows"] > 0].groupby("rule", as_index=False).sum()
-    lost = lost.sort_values("rule", key=lambda rules: rules.map(order), ignore_index=True)
-    lost["rows"] = lost["rows"].astype(int)
-    lost.insert(1, "meaning", lost["rule"].map(MEANINGS))
-    lost.insert(3, "rows_share", lost["rows"] / raw_rows)
-    if raw_revenue is not None:
-        lost["revenue_share"] = lost["revenue"] / abs(raw_revenue) if raw_revenue else 0.0
-    if kept_rows + lost["rows"].sum() != raw_rows:
+    contract = cleaned.contract
+    assert contract is not None
+    losses = _shares(lost, "rule", LOSSES, cleaned)
+    if cleaned.kept_rows + losses["rows"].sum() != cleaned.raw_rows:
         raise AssertionError(
-            f"{contract.name}: {raw_rows} raw rows, but {kept_rows} kept and {lost['rows'].sum()} lost"
+            f"{contract.name}: {cleaned.raw_rows} raw rows, but {cleaned.kept_rows} kept and "
+            f"{losses['rows'].sum()} lost"
         )
-    check_budget(lost, contract, raw_rows, kept_rows, max_loss)
-    return Cleaned(
-        check_types(table, contract), lost, raw_rows, kept_rows, raw_revenue, kept_revenue, contract
+    check_budget(losses, contract, cleaned.raw_rows, cleaned.kept_rows, max_loss)
+    noted = pd.DataFrame() if notes is None else _shares(notes, "note", NOTES, cleaned)
+    return replace(cleaned, table=check_types(cleaned.table, contract), losses=losses, notes=noted)
+
+
+def _shares(
+    counts: pd.DataFrame, key: str, words: Mapping[str, Rule], cleaned: Cleaned
+) -> pd.DataFrame:
+    """Return counts by rule in the order of the rules, with meanings and shares of the raw sums."""
+    order = {name: place for place, name in enumerate(words)}
+    counts = counts[counts["rows"] > 0].groupby(key, as_index=False).sum()
+    counts = counts.sort_values(key, key=lambda names: names.map(order), ignore_index=True)
+    counts["rows"] = counts["rows"].astype(int)
+    counts.insert(
+        1, "meaning", counts[key].map({name: rule.meaning for name, rule in words.items()})
     )
+    counts.insert(3, "rows_share", counts["rows"] / cleaned.raw_rows)
+    raw_revenue = cleaned.raw_revenue
+    if raw_revenue is not None:
+        counts["revenue_share"] = counts["revenue"] / abs(raw_revenue) if raw_revenue else 0.0
+    return counts
 
 
 def check_budget(
@@ -178,3 +210,43 @@ def check_budget(
     raise DataError(
         f"{contract.name}: cleaning drops {total['rows_share']:.1%} of {raw_rows:,} rows{money}: {rules}; {advice}"
     )
+
+
+def waterfall(cleaned: Cleaned) -> pd.DataFrame:
+    """Lay out the way from the raw rows to the kept ones, one step for each rule.
+
+    Parameters
+    ----------
+    cleaned : Cleaned
+        What one of the ``clean_…`` functions returned.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``step`` (``raw``, the rules in their order, ``kept``), ``rows`` (of the step; what a rule
+        takes away is negative), ``rows_left`` after it, and with money ``revenue`` and
+        ``revenue_left``. The last ``rows_left`` is what was kept.
+
+    Examples
+    --------
+    >>> import cxlib as cx, pandas as pd
+    >>> raw = pd.DataFrame({"order_id": ["1", "2"], "customer_id": ["ann", None],
+    ...                     "ordered_at": "2024-05-01", "net_revenue": [20.0, 35.0]})
+    >>> table = cx.waterfall(cx.clean_orders(raw, timezone="UTC", max_loss=1))
+    >>> table[["step", "rows", "rows_left", "revenue_left"]].values.tolist()
+    [['raw', 2, 2, 55.0], ['no_customer', -1, 1, 20.0], ['kept', 1, 1, 20.0]]
+    """
+    if not isinstance(cleaned, Cleaned):
+        raise ParameterError("waterfall takes what cx.clean_orders and the like return")
+    losses = cleaned.losses
+    table = pd.DataFrame(
+        {
+            "step": ["raw", *losses["rule"], "kept"],
+            "rows": [cleaned.raw_rows, *-losses["rows"], cleaned.kept_rows],
+        }
+    )
+    table["rows_left"] = [*table["rows"].iloc[:-1].cumsum(), cleaned.kept_rows]
+    if cleaned.raw_revenue is not None:
+        table["revenue"] = [cleaned.raw_revenue, *-losses["revenue"], cleaned.kept_revenue]
+        table["revenue_left"] = [*table["revenue"].iloc[:-1].cumsum(), cleaned.kept_revenue]
+    return table

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 import ibis
 import ibis.expr.types as ir
-import pandas as pd
 
 from cxlib._checks import (
     ColumnError,
@@ -15,19 +16,25 @@ from cxlib._checks import (
     check_number,
     listed,
 )
-from cxlib.clean.lines import with_money, with_rules
-from cxlib.clean.losses import Cleaned, settle
-from cxlib.clean.parse import Clock, check_clock, check_readable, is_odd, number, text, when
+from cxlib.clean.account import NOTHING, account
+from cxlib.clean.clock import is_odd_hour
+from cxlib.clean.facts import Bits, bits_of, check_read, copies_counted, on_the_clock
+from cxlib.clean.lines import first_rule, is_like, with_guests, with_money, with_rules
+from cxlib.clean.losses import Cleaned
+from cxlib.clean.overlap import SOURCE_FILE
+from cxlib.clean.parse import Clock, check_clock, email, identifier, is_odd, number, text, when
 from cxlib.clean.prepared import recalled
+from cxlib.clean.rules import check_skipped
 from cxlib.sources import Raw, Rules, Source, check_needed, read, reading
 from cxlib.tables import ORDERS
 
 MONEY = ("net_revenue", "amount", "refunded", "quantity", "unit_price")
-MARKS = ("cancelled_at", "status", "tags", "is_test", "item_id")
-INNER = (*MONEY, *MARKS, "item_name")
+MARKS = ("cancelled_at", "status", "tags", "is_test", "item_id", "email", SOURCE_FILE)
+INNER = {*MONEY, *MARKS, "item_name"} - {"email"}
 TRUE = ("true", "t", "yes", "y", "1")
-NOTHING = 1e-6
-"""Money below this is what float sums leave over, not revenue."""
+INNER_OF_LINES = {
+    "_belongs_to", "_rule", "_copies", "_bits", "_revenue", "_is_refund", "_by_email",
+}  # fmt: skip
 
 
 def clean_orders(
@@ -39,6 +46,8 @@ def clean_orders(
     date_format: str | None = None,
     naive: str | None = None,
     decimal: str | None = None,
+    exclude: Iterable[str] = (),
+    skip_rules: Iterable[str] = (),
 ) -> Cleaned:
     """Clean an orders export: one row per order, refunds netted, every loss counted.
 
@@ -52,7 +61,8 @@ def clean_orders(
         - ``quantity`` and ``unit_price`` of each line.
 
         ``currency``, ``cancelled_at``, ``status``, ``tags``, ``is_test`` and ``payment_method``
-        are used where there.
+        are used where there; ``email`` names guests, who have no ``customer_id``; ``source_file``
+        tells the files that a row came from apart.
     timezone : str
         The shop's own clock, an IANA name. Stamps with an offset are converted to it once.
     currency : str, optional
@@ -65,7 +75,14 @@ def clean_orders(
     naive : {"local", "utc"}, optional
         What a stamp without offset means; the preset's word, or else the shop's clock.
     decimal : {".", ","}, optional
-        The decimal sign of numbers in text; the preset's word, or else a point.
+        The decimal sign of numbers in text; the preset's word, or else a point. Where every
+        point is followed by three digits (``1.234``) it must be said.
+    exclude : list of str, optional
+        Customers to leave out: staff, resellers, bots (see `busiest`). ``*`` stands for any
+        letters: ``["*@ourshop.com", "17850"]``. Counted as ``excluded``.
+    skip_rules : list of str, optional
+        Rules to switch off: their rows stay. ``["unpaid", "refund_unmatched"]`` counts orders
+        that were never paid, and takes unmatched refunds off the revenue as orders below zero.
 
     Returns
     -------
@@ -73,15 +90,18 @@ def clean_orders(
         ``.table`` has ``order_id``, ``customer_id``, ``ordered_at`` (shop's clock),
         ``net_revenue`` (what the customer paid less refunds, in the export's currency) and the
         export's other order-level columns (with a preset: those that it names); ``.losses``
-        counts raw rows and revenue by rule. Raw rows = kept rows + the sum of losses.
+        counts raw rows and revenue by rule, ``.notes`` what was put right or is odd, and
+        ``.examples`` holds a few order numbers of each. Raw rows = kept rows + the sum of losses.
 
     Raises
     ------
     ColumnError
         A needed column is missing or of a wrong type.
     DataError
-        Dates or numbers cannot be read, currencies are mixed, offsets are mixed, or more
-        than ``max_loss`` would be lost.
+        Dates or numbers cannot be read, or can be read in two ways; currencies are mixed,
+        offsets are mixed, ids have lost digits, or more than ``max_loss`` would be lost.
+    ParameterError
+        An argument is of no use, or ``skip_rules`` names what is no rule or must hold.
 
     See Also
     --------
@@ -89,13 +109,17 @@ def clean_orders(
 
     Notes
     -----
-    Exact duplicate rows go first, then lines that are no product. Several totals of one order
+    Exact duplicate rows go first, then rows that another file holds too, then lines that are no product. Several totals of one order
     are states of it that were exported at different times, never a sum: the one refunded most
     is kept, the others are lost as ``duplicate_order``. Then refunds are netted: a negative row
     counts for the order whose number it bears or, where the preset names a prefix of cancelling
     invoices, for the latest earlier order of the same customer that holds the same item. What
     is left is grouped to orders. An attribute that differs within an order takes its largest
     value.
+
+    A stamp without offset in the hour that clocks skip in spring is kept as written, and one in
+    the hour that they show twice is taken for either; both are counted in the notes. Outliers
+    are never dropped: see `outliers`.
 
     Examples
     --------
@@ -112,23 +136,33 @@ def clean_orders(
     """
     check_number("max_loss", max_loss, 0, 1)
     raw = read(raw)
-    given = {"timezone": timezone, "currency": currency, "date_format": date_format}
-    given |= {"naive": naive, "decimal": decimal}
+    given: dict[str, object] = {
+        "timezone": timezone,
+        "currency": currency,
+        "date_format": date_format,
+    }
+    given |= {"naive": naive, "decimal": decimal, "exclude": list(exclude)}
+    given |= {"skip_rules": list(skip_rules)}
     kept = recalled(raw, ORDERS, given, max_loss)
     if kept is not None:
         return kept
     _check_columns(raw, currency)
     clock = check_clock(raw, timezone, naive, date_format)
     rules = raw.preset.rules if raw.preset else Rules()
-    decimal = check_choice("decimal", decimal or rules.decimal, [".", ","])
+    skipped = check_skipped(skip_rules, rules)
+    said = decimal or (rules.decimal if "decimal" in rules.model_fields_set else None)
+    check_choice("decimal", said or ".", [".", ","])
     with reading(raw.name):
-        typed = _typed(raw, rules, clock, decimal).cache()
-    lines = with_rules(with_money(typed, rules), rules).cache()
-    orders = _orders(lines)
-    orders = orders.mutate(
-        _rule=ibis.cases(*_order_cases(orders, rules), else_=ibis.null("string"))
-    ).cache()
-    return _account(lines, _one_currency(orders, currency), max_loss).of(raw)
+        typed, bits = _typed(raw, rules, clock, said or ".", repeats="duplicate_row" in skipped)
+        facts = check_read(typed, raw.table, "orders", clock, bits, said, "ordered_at")
+    typed = on_the_clock(typed, clock, bits, facts, ["ordered_at"])
+    lines = with_rules(with_guests(with_money(typed, rules)), rules, skipped)
+    orders = _orders(lines, {**facts.notes(lines, bits), "guest_by_email": lines["_by_email"]})
+    cases = _order_cases(orders, rules, list(exclude))
+    rule = ibis.coalesce(orders["_rule"], first_rule(cases, skipped))
+    orders = _one_currency(orders.mutate(_rule=rule).cache(), currency)
+    odd = partial(is_odd_hour, zone=clock.timezone, years=facts.years)
+    return account(with_money(typed, rules), orders, odd, max_loss).of(raw)
 
 
 def _check_columns(raw: Raw, currency: str | None) -> None:
@@ -148,31 +182,50 @@ def _check_columns(raw: Raw, currency: str | None) -> None:
             )
 
 
-def _typed(raw: Raw, rules: Rules, clock: Clock, decimal: str) -> ir.Table:
-    """Return the distinct raw rows with typed columns, and ``_copies`` of each."""
+def _typed(
+    raw: Raw, rules: Rules, clock: Clock, decimal: str, *, repeats: bool
+) -> tuple[ir.Table, Bits]:
+    """Return the raw rows with typed columns, ``_copies`` of each and its ``_bits``.
+
+    Rows are distinct, unless ``repeats`` are to stay.
+    """
     table = raw.table
     times = {"ordered_at": when(table["ordered_at"], clock)}
     numbers = {name: number(table[name], decimal) for name in MONEY if name in table.columns}
-    check_readable(table, "orders", clock, times, numbers)
+    texts = _texts(raw, rules)
+    ids = ["order_id", "customer_id"]
+    names = [name for name in (*_passed_through(raw), "item_id") if name in texts]
+    bits = bits_of(table, clock, times, numbers, ids, [n for n in names if n not in ids])
+    stamps = {name: stamp.value for name, stamp in times.items()}
+    named = {**stamps, **numbers, **texts}
+    rest = {name: table[name] for name in table.columns if name not in named}
+    # columns that nothing uses only tell one line of an order from another
+    others = {"_others": ibis.struct(rest).hash()} if rest else {}
+    rows = table.select(**named, **others, _bits=bits.packed())
+    rows = copies_counted(rows, repeats=repeats).drop(*others)
+    return rows.cache(), bits
 
-    texts = {"order_id": text(table["order_id"]), "customer_id": text(table["customer_id"])}
-    who = texts["customer_id"]
+
+def _texts(raw: Raw, rules: Rules) -> dict[str, ir.Value]:
+    """Return the columns that are text, or that pass through as they are, by their name."""
+    table = raw.table
+    who = identifier(table["customer_id"])
     is_email = True if rules.customer_is_email else who.contains("@")
-    texts["customer_id"] = ibis.ifelse(is_email, who.lower(), who)
+    who = ibis.ifelse(is_email, who.lower(), who)
+    if rules.guest_ids:
+        who = ibis.ifelse(who.isin(rules.guest_ids), ibis.null("string"), who)
+    texts = {"order_id": identifier(table["order_id"]), "customer_id": who}
     for name in [*_passed_through(raw), *MARKS]:
         if name in table.columns:
             is_text = table[name].type().is_string() or name in MARKS
             texts[name] = text(table[name]) if is_text else table[name]
+    if "email" in texts:
+        texts["email"] = email(table["email"])
     if "is_test" in texts:
         texts["is_test"] = texts["is_test"].lower().isin(TRUE).fill_null(False)
     if "currency" in texts:
         texts["currency"] = texts["currency"].upper()
-    named = {**times, **numbers, **texts}
-    rest = {name: table[name] for name in table.columns if name not in named}
-    # columns that nothing uses only tell one line of an order from another
-    others = {"_others": ibis.struct(rest).hash()} if rest else {}
-    rows = table.select(**named, **others)
-    return rows.group_by(rows.columns).aggregate(_copies=rows.count()).drop(*others)
+    return texts
 
 
 def _passed_through(raw: Raw) -> list[str]:
@@ -181,32 +234,53 @@ def _passed_through(raw: Raw) -> list[str]:
     return [name for name in names if name not in INNER and name not in ORDERS.required]
 
 
-def _orders(lines: ir.Table) -> ir.Table:
-    """Return one row per order: attributes, ``_net``, ``_refunds``, ``_n_totals``, ``_raw_rows``."""
-    kept = lines.filter(lines["_rule"].isnull())
-    placed = ~kept["_is_refund"]
-    not_attributes = {"order_id", "customer_id", "ordered_at", "item_id", *MONEY}
-    not_attributes |= {"_belongs_to", "_rule", "_copies", "_revenue", "_is_refund"}
+def _orders(lines: ir.Table, noted: Mapping[str, ir.BooleanValue]) -> ir.Table:
+    """Return one row per order and rule of its lines: attributes, sums and counts of raw rows.
+
+    Columns that begin with an underscore are sums: ``_net``, ``_refunds``, ``_n_refunds``,
+    ``_n_totals``, ``_raw_rows``, ``_again`` (copies), and what is ``noted``.
+    """
+    placed, revenue = ~lines["_is_refund"], lines["_revenue"]
+    given_back = ibis.ifelse(placed, 0.0, revenue).fill_null(0.0)
+    if "refunded" in lines.columns:
+        given_back = given_back - lines["refunded"].abs().fill_null(0.0)
+    again = lines["_copies"] - 1
     attributes = {
-        name: kept[name].max(where=placed) for name in kept.columns if name not in not_attributes
+        name: lines[name].max(where=placed) for name in lines.columns if _is_attribute(name)
     }
-    refunds = kept["_revenue"].sum(where=~placed).fill_null(0.0)
-    if "refunded" in kept.columns:
-        refunds = refunds - kept["refunded"].abs().sum().fill_null(0.0)
-    orders = kept.group_by("_belongs_to").aggregate(
+    first = lines["ordered_at"].min(where=placed)
+    is_alone = (revenue.count(where=placed) == 0) & (given_back.sum() < 0)
+    notes = {}
+    for name, flag in noted.items():
+        notes[f"_rows of {name}"] = flag.sum()
+        notes[f"_revenue of {name}"] = revenue.sum(where=flag).fill_null(0.0)
+    orders = lines.group_by(["_belongs_to", "_rule"]).aggregate(
         # who gave the money back, in some exports, is not who bought
-        customer_id=ibis.coalesce(kept["customer_id"].max(where=placed), kept["customer_id"].max()),
-        ordered_at=kept["ordered_at"].min(where=placed),
+        customer_id=ibis.coalesce(
+            lines["customer_id"].max(where=placed), lines["customer_id"].max()
+        ),
+        ordered_at=ibis.ifelse(is_alone, ibis.coalesce(first, lines["ordered_at"].min()), first),
         **attributes,
-        _net=kept["_revenue"].sum(),
-        _refunds=refunds,
-        _n_totals=kept["_revenue"].count(where=placed),
-        _raw_rows=kept.count(),
+        _net=revenue.sum().fill_null(0.0),
+        _refunds=given_back.sum(),
+        _refunded_at=lines["ordered_at"].min(where=~placed),
+        _n_refunds=(given_back != 0).sum(),
+        _n_totals=revenue.count(where=placed),
+        _raw_rows=lines.count(),
+        _again=again.sum(),
+        _again_revenue=(revenue * again).sum().fill_null(0.0),
+        **notes,
     )
     return orders.rename(order_id="_belongs_to")
 
 
-def _order_cases(orders: ir.Table, rules: Rules) -> list[tuple[ir.Value, str]]:
+def _is_attribute(name: str) -> bool:
+    """Say whether a column of lines describes their order."""
+    of_lines = {"order_id", "customer_id", "ordered_at", "item_id", SOURCE_FILE, *MONEY}
+    return name not in of_lines and name not in INNER_OF_LINES
+
+
+def _order_cases(orders: ir.Table, rules: Rules, exclude: list[str]) -> list[tuple[ir.Value, str]]:
     """Return why an order is lost; the first reason that holds is counted."""
     names = orders.columns
     lower = {name: orders[name].lower() for name in ("tags", "status") if name in names}
@@ -218,21 +292,25 @@ def _order_cases(orders: ir.Table, rules: Rules) -> list[tuple[ir.Value, str]]:
         cases.append((lower["tags"].re_search(rf"(^|,)\s*({words})\s*(,|$)"), "test_order"))
     if "payment_method" in names and rules.test_payments:
         cases.append((orders["payment_method"].lower().isin(rules.test_payments), "test_order"))
+    for name in {"customer_id", "email"} & set(names) if rules.test_emails else ():
+        cases.append((is_like(orders[name], rules.test_emails), "test_order"))
+    if exclude:
+        cases.append((is_like(orders["customer_id"], exclude), "excluded"))
     if "cancelled_at" in names:
         cases.append((orders["cancelled_at"].notnull(), "cancelled"))
     if "status" in names and rules.unpaid:
         cases.append((lower["status"].isin(rules.unpaid), "unpaid"))
-    has_total, is_negative = orders["_n_totals"] > 0, orders["_net"] < -NOTHING
-    refunded = (orders["_refunds"] < 0) & (orders["_net"] < NOTHING)
+    has_total, has_refund = orders["_n_totals"] > 0, orders["_refunds"] < 0
+    is_alone = ~has_total & has_refund
     return [
         *cases,
         (orders["customer_id"].isnull(), "no_customer"),
-        (~has_total & (orders["_refunds"] < 0), "refund_unmatched"),
-        (~has_total, "no_amount"),
+        (is_alone, "refund_unmatched"),
+        (~has_total & ~is_alone, "no_amount"),
         (orders["ordered_at"].isnull(), "no_time"),
         (is_odd(orders["ordered_at"]), "odd_time"),
-        (refunded, "refunded_in_full"),
-        (is_negative, "negative_total"),
+        (has_total & has_refund & (orders["_net"] < NOTHING), "refunded_in_full"),
+        (~has_refund & (orders["_net"] < -NOTHING), "negative_total"),
     ]
 
 
@@ -253,42 +331,3 @@ def _one_currency(orders: ir.Table, currency: str | None) -> ir.Table:
     check_choice("currency", currency, counts)
     is_other = (orders["currency"] != currency).fill_null(True) & orders["_rule"].isnull()
     return orders.mutate(_rule=ibis.ifelse(is_other, "other_currency", orders["_rule"]))
-
-
-def _account(lines: ir.Table, orders: ir.Table, max_loss: float) -> Cleaned:
-    by_line = lines.group_by(rule=lines["_rule"]).aggregate(
-        rows=lines.count(),
-        revenue=lines["_revenue"].sum().fill_null(0.0),
-        again=(lines["_copies"] - 1).sum(),
-        again_revenue=(lines["_revenue"] * (lines["_copies"] - 1)).sum().fill_null(0.0),
-    )
-    by_order = orders.group_by(rule=orders["_rule"]).aggregate(
-        rows=orders["_raw_rows"].sum(), revenue=orders["_net"].sum().fill_null(0.0)
-    )
-    line_sums, order_sums = by_line.execute(), by_order.execute()
-    again = line_sums[["again", "again_revenue"]].sum()
-    duplicates = {
-        "rule": "duplicate_row",
-        "rows": again["again"],
-        "revenue": again["again_revenue"],
-    }
-    lost = pd.concat(
-        [
-            pd.DataFrame([duplicates]),
-            line_sums.loc[line_sums["rule"].notna(), ["rule", "rows", "revenue"]],
-            order_sums[order_sums["rule"].notna()],
-        ]
-    )
-    kept = order_sums.loc[order_sums["rule"].isna(), ["rows", "revenue"]].sum()
-    whole = line_sums[["rows", "revenue"]].sum()
-    net = ibis.ifelse(orders["_net"].abs() < NOTHING, 0.0, orders["_net"])
-    hidden = (*ORDERS.required, *INNER, "_net", "_refunds", "_n_totals", "_raw_rows", "_rule")
-    table = orders.filter(orders["_rule"].isnull()).mutate(net_revenue=net)
-    return settle(
-        table.select(*ORDERS.required, *[name for name in orders.columns if name not in hidden]),
-        lost,
-        ORDERS,
-        raw=(int(whole["rows"] + again["again"]), float(whole["revenue"] + again["again_revenue"])),
-        kept=(int(kept["rows"]), float(kept["revenue"])),
-        max_loss=max_loss,
-    )

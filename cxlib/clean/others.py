@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import check_number
+from cxlib.clean.clock import is_odd_hour
+from cxlib.clean.facts import Bits, Facts, bits_of, check_read, copies_counted, on_the_clock
+from cxlib.clean.lines import first_rule, is_like
 from cxlib.clean.losses import Cleaned, settle
-from cxlib.clean.parse import check_clock, check_readable, is_odd, number, text, when
+from cxlib.clean.parse import Clock, check_clock, identifier, is_odd, number, text, when
 from cxlib.clean.prepared import recalled
-from cxlib.sources import Raw, Source, check_needed, read, reading
+from cxlib.clean.rules import check_skipped
+from cxlib.sources import Raw, Rules, Source, check_needed, read, reading
 from cxlib.tables import EVENTS, EXPOSURES, RESPONSES, Contract
 
+N_EXAMPLES = 5
 SCALES = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
 
 
@@ -23,6 +31,8 @@ def clean_events(
     max_loss: float = 0.3,
     date_format: str | None = None,
     naive: str | None = None,
+    exclude: Iterable[str] = (),
+    skip_rules: Iterable[str] = (),
 ) -> Cleaned:
     """Clean an event log: one row per event, every loss counted.
 
@@ -30,7 +40,7 @@ def clean_events(
     ----------
     raw : Raw or any source that `read` takes
         Must have ``user_id``, ``event`` and ``occurred_at``; ``event_id`` removes repeats.
-    timezone, max_loss, date_format, naive
+    timezone, max_loss, date_format, naive, exclude, skip_rules
         As in `clean_orders`.
 
     Returns
@@ -59,22 +69,24 @@ def clean_events(
     """
     check_number("max_loss", max_loss, 0, 1)
     raw = read(raw)
-    given = {"timezone": timezone, "date_format": date_format, "naive": naive}
+    given: dict[str, object] = {"timezone": timezone, "date_format": date_format, "naive": naive}
+    given |= {"exclude": list(exclude), "skip_rules": list(skip_rules)}
     kept = recalled(raw, EVENTS, given, max_loss)
     if kept is not None:
         return kept
-    typed, raw_rows = _typed(raw, EVENTS, timezone, date_format, naive)
-    typed = typed.distinct()
+    log = _read(raw, EVENTS, timezone, date_format, naive, skip_rules, distinct=True)
+    rows = log.rows
     cases = [
-        (typed["user_id"].isnull(), "no_user"),
-        (typed["event"].isnull(), "no_event"),
-        (typed["occurred_at"].isnull(), "no_time"),
-        (is_odd(typed["occurred_at"]), "odd_time"),
+        (rows["user_id"].isnull(), "no_user"),
+        (rows["event"].isnull(), "no_event"),
+        (rows["occurred_at"].isnull(), "no_time"),
+        (is_odd(rows["occurred_at"]), "odd_time"),
+        (_named(rows["user_id"], exclude), "excluded"),
     ]
-    ruled = _with_rule(typed, cases)
-    if "event_id" in ruled.columns:
+    ruled = log.ruled(cases)
+    if "event_id" in ruled.columns and "duplicate_event" not in log.skipped:
         ruled = _first_of_each_id(ruled)
-    return _settle(ruled, EVENTS, raw, raw_rows, max_loss)
+    return _settle(log, ruled, max_loss)
 
 
 def clean_exposures(
@@ -84,6 +96,7 @@ def clean_exposures(
     max_loss: float = 0.3,
     date_format: str | None = None,
     naive: str | None = None,
+    exclude: Iterable[str] = (),
 ) -> Cleaned:
     """Clean an experiment's exposure log; repeated exposures are kept, for the checks need them.
 
@@ -91,7 +104,7 @@ def clean_exposures(
     ----------
     raw : Raw or any source that `read` takes
         Must have ``user_id``, ``variant`` and ``exposed_at``.
-    timezone, max_loss, date_format, naive
+    timezone, max_loss, date_format, naive, exclude
         As in `clean_orders`.
 
     Returns
@@ -119,18 +132,21 @@ def clean_exposures(
     """
     check_number("max_loss", max_loss, 0, 1)
     raw = read(raw)
-    given = {"timezone": timezone, "date_format": date_format, "naive": naive}
+    given: dict[str, object] = {"timezone": timezone, "date_format": date_format, "naive": naive}
+    given |= {"exclude": list(exclude)}
     kept = recalled(raw, EXPOSURES, given, max_loss)
     if kept is not None:
         return kept
-    typed, raw_rows = _typed(raw, EXPOSURES, timezone, date_format, naive)
+    log = _read(raw, EXPOSURES, timezone, date_format, naive, (), distinct=False)
+    rows = log.rows
     cases = [
-        (typed["user_id"].isnull(), "no_user"),
-        (typed["variant"].isnull(), "no_variant"),
-        (typed["exposed_at"].isnull(), "no_time"),
-        (is_odd(typed["exposed_at"]), "odd_time"),
+        (rows["user_id"].isnull(), "no_user"),
+        (rows["variant"].isnull(), "no_variant"),
+        (rows["exposed_at"].isnull(), "no_time"),
+        (is_odd(rows["exposed_at"]), "odd_time"),
+        (_named(rows["user_id"], exclude), "excluded"),
     ]
-    return _settle(_with_rule(typed, cases), EXPOSURES, raw, raw_rows, max_loss)
+    return _settle(log, log.ruled(cases), max_loss)
 
 
 def clean_responses(
@@ -140,6 +156,7 @@ def clean_responses(
     max_loss: float = 0.3,
     date_format: str | None = None,
     naive: str | None = None,
+    skip_rules: Iterable[str] = (),
 ) -> Cleaned:
     """Clean survey answers: one row per answer, every loss counted.
 
@@ -148,7 +165,7 @@ def clean_responses(
     raw : Raw or any source that `read` takes
         Must have ``customer_id``, ``responded_at``, ``kind`` (nps 0 to 10, csat 1 to 5, ces 1 to 7)
         and ``score``.
-    timezone, max_loss, date_format, naive
+    timezone, max_loss, date_format, naive, skip_rules
         As in `clean_orders`.
 
     Returns
@@ -176,12 +193,13 @@ def clean_responses(
     """
     check_number("max_loss", max_loss, 0, 1)
     raw = read(raw)
-    given = {"timezone": timezone, "date_format": date_format, "naive": naive}
+    given: dict[str, object] = {"timezone": timezone, "date_format": date_format, "naive": naive}
+    given |= {"skip_rules": list(skip_rules)}
     kept = recalled(raw, RESPONSES, given, max_loss)
     if kept is not None:
         return kept
-    typed, raw_rows = _typed(raw, RESPONSES, timezone, date_format, naive)
-    typed = typed.mutate(kind=typed["kind"].lower()).distinct()
+    log = _read(raw, RESPONSES, timezone, date_format, naive, skip_rules, distinct=True)
+    typed = log.rows
     low, high = (
         ibis.cases(
             *[(typed["kind"] == kind, scale[end]) for kind, scale in SCALES.items()],
@@ -197,59 +215,135 @@ def clean_responses(
         (~typed["kind"].isin(list(SCALES)).fill_null(False), "unknown_kind"),
         (~typed["score"].between(low, high).fill_null(False), "out_of_range"),
     ]
-    return _settle(_with_rule(typed, cases), RESPONSES, raw, raw_rows, max_loss)
+    return _settle(log, log.ruled(cases), max_loss)
 
 
-def _typed(
-    raw: Raw, contract: Contract, timezone: str, date_format: str | None, naive: str | None
-) -> tuple[ir.Table, int]:
-    """Return the raw rows with typed columns, and their count."""
-    table = raw.table
+@dataclass(frozen=True)
+class Log:
+    """The rows of a log as read, and what was found out while reading them."""
+
+    raw: Raw
+    rows: ir.Table
+    contract: Contract
+    clock: Clock
+    bits: Bits
+    facts: Facts
+    skipped: frozenset[str]
+
+    def ruled(self, cases: list[tuple[ir.Value, str]]) -> ir.Table:
+        """Add ``_rule``, the first that holds; null where the row is kept."""
+        return self.rows.mutate(_rule=first_rule(cases, self.skipped))
+
+
+def _read(
+    raw: Source,
+    contract: Contract,
+    timezone: str,
+    date_format: str | None,
+    naive: str | None,
+    skip_rules: Iterable[str],
+    *,
+    distinct: bool,
+) -> Log:
+    """Return the raw rows with typed columns, held in their engine, once all could be read."""
+    raw = read(raw)
+    table, rules = raw.table, raw.preset.rules if raw.preset else Rules()
     check_needed(table, contract.name, contract.required, raw.preset)
+    skipped = check_skipped(skip_rules, rules)
     clock = check_clock(raw, timezone, naive, date_format)
-    of_kind = {
-        kind: [column.name for column in contract.columns if column.kind == kind]
-        for kind in ("time", "number", "text")
+    times = {contract.when: when(table[contract.when], clock)}
+    parse: dict[str, Callable[[ir.Value], ir.Value]] = {
+        "time": lambda value: times[value.get_name()].value,
+        "number": number,
+        "text": text,
     }
-    times = {name: when(table[name], clock) for name in of_kind["time"]}
-    numbers = {name: number(table[name]) for name in of_kind["number"]}
-    texts = {name: text(table[name]) for name in of_kind["text"]}
+    typed = {one.name: parse[one.kind](table[one.name]) for one in contract.columns}
+    typed[contract.who] = _person(table[contract.who])
+    if "kind" in typed:
+        typed["kind"] = typed["kind"].lower()
+    of = {
+        kind: {c.name: typed[c.name] for c in contract.columns if c.kind == kind} for kind in parse
+    }
+    names = [name for name in of["text"] if name != contract.who]
+    bits = bits_of(table, clock, times, of["number"], [contract.who], names)
+    rows = table.mutate(**typed, _bits=bits.packed())
     with reading(raw.name):
-        rows = check_readable(table, contract.name, clock, times, numbers)
-        return table.mutate(**times, **numbers, **texts), rows
+        rows = copies_counted(rows, repeats=not distinct or "duplicate_row" in skipped)
+        rows = rows.cache()
+        facts = check_read(rows, table, contract.name, clock, bits, None, contract.when)
+    rows = on_the_clock(rows, clock, bits, facts, times)
+    return Log(raw, rows, contract, clock, bits, facts, skipped)
 
 
-def _with_rule(typed: ir.Table, cases: list[tuple[ir.Value, str]]) -> ir.Table:
-    """Add ``_rule``, the first that holds; null where the row is kept."""
-    return typed.mutate(_rule=ibis.cases(*cases, else_=ibis.null("string")))
+def _person(value: ir.Value) -> ir.Value:
+    """Return a user's id; an e-mail is one person in any case, as in `clean_orders`."""
+    who = identifier(value)
+    return ibis.ifelse(who.contains("@"), who.lower(), who)
+
+
+def _named(who: ir.Value, exclude: Iterable[str]) -> ir.Value:
+    patterns = list(exclude)
+    return is_like(who, patterns) if patterns else ibis.literal(False)
 
 
 def _first_of_each_id(ruled: ir.Table) -> ir.Table:
     """Give all kept rows of an ``event_id`` but the earliest the rule ``duplicate_event``."""
-    event_id = text(ruled["event_id"])
-    has_id = ruled["_rule"].isnull() & event_id.notnull()
-    rest = [name for name in ruled.columns if name != "occurred_at"]
-    of_id = ibis.window(group_by=[event_id, has_id], order_by=["occurred_at", *rest])
-    is_later = has_id & (ibis.row_number().over(of_id) > 0)
-    return ruled.mutate(_rule=ibis.ifelse(is_later, "duplicate_event", ruled["_rule"]))
+    ruled = ruled.mutate(_id=text(ruled["event_id"]))
+    with_id = ruled.filter(ruled["_rule"].isnull(), ruled["_id"].notnull())
+    repeated = with_id.group_by("_id").having(with_id.count() > 1).aggregate()
+    rest, ruled = ruled.anti_join(repeated, "_id"), ruled.semi_join(repeated, "_id")
+    is_kept = ruled["_rule"].isnull()
+    others = [name for name in ruled.columns if name != "occurred_at"]
+    of_id = ibis.window(group_by=[ruled["_id"], is_kept], order_by=["occurred_at", *others])
+    is_later = is_kept & (ibis.row_number().over(of_id) > 0)
+    rule = ibis.ifelse(is_later, "duplicate_event", ruled["_rule"])
+    return ruled.mutate(_rule=rule).union(rest).drop("_id")
 
 
-def _settle(
-    ruled: ir.Table, contract: Contract, raw: Raw, raw_rows: int, max_loss: float
-) -> Cleaned:
-    """Count the rules of ``ruled``; rows that it no longer has were exact duplicates."""
-    with reading(raw.name):
-        ruled = ruled.cache()
+def _settle(log: Log, ruled: ir.Table, max_loss: float) -> Cleaned:
+    """Count the rules and notes of ``ruled``; the copies of a row are exact duplicates."""
+    ruled = ruled.cache()
+    when = ruled[log.contract.when]
+    notes = log.facts.notes(ruled, log.bits)
+    for note, gap in (("clock_gap", True), ("clock_fold", False)):
+        notes[note] = is_odd_hour(when, log.clock.timezone, log.facts.years, gap=gap)
     counts: pd.DataFrame = (
-        ruled.group_by(rule=ruled["_rule"]).aggregate(rows=ruled.count()).execute()
+        ruled.group_by(rule=ruled["_rule"])
+        .aggregate(
+            rows=ruled.count(),
+            again=(ruled["_copies"] - 1).sum(),
+            **{f"note {name}": flag.sum() for name, flag in notes.items()},
+        )
+        .execute()
     )
-    again = raw_rows - int(counts["rows"].sum())
+    kept, again = counts[counts["rule"].isna()], int(counts["again"].sum())
     duplicates = pd.DataFrame({"rule": ["duplicate_row"], "rows": [again]})
-    return settle(
-        ruled.filter(ruled["_rule"].isnull()).drop("_rule"),
-        pd.concat([duplicates, counts[counts["rule"].notna()]]),
-        contract,
-        raw=(raw_rows, None),
-        kept=(int(counts.loc[counts["rule"].isna(), "rows"].sum()), None),
-        max_loss=max_loss,
-    ).of(raw)
+    lost = pd.concat([duplicates, counts.loc[counts["rule"].notna(), ["rule", "rows"]]])
+    noted = pd.DataFrame(
+        {"note": list(notes), "rows": [int(kept[f"note {name}"].sum()) for name in notes]}
+    )
+    cleaned = Cleaned(
+        ruled.filter(ruled["_rule"].isnull()).drop("_rule", "_bits", "_copies"),
+        lost,
+        int(counts["rows"].sum()) + again,
+        int(kept["rows"].sum()),
+        contract=log.contract,
+        examples=_examples(ruled, lost, log.contract),
+    )
+    return settle(cleaned, lost, noted, max_loss=max_loss).of(log.raw)
+
+
+def _examples(ruled: ir.Table, lost: pd.DataFrame, contract: Contract) -> dict[str, list[str]]:
+    """Return a few ids of rows for each rule: of the event where there is one, or who and when."""
+    key = "event_id" if "event_id" in ruled.columns else None
+    shown = ruled[key] if key else ruled[contract.who]
+    at = ruled[contract.when].cast("string")
+    if key is None:
+        shown = ibis.coalesce(shown, "?") + " at " + ibis.coalesce(at, "?")
+    rows = ruled.select(shown=shown.cast("string"), rule="_rule", again=ruled["_copies"] > 1)
+    found = {}
+    for rule in lost.loc[lost["rows"] > 0, "rule"]:
+        of_rule = rows["again"] if rule == "duplicate_row" else rows["rule"] == rule
+        few = rows.filter(of_rule, rows["shown"].notnull()).order_by("shown").limit(N_EXAMPLES)
+        found[str(rule)] = few["shown"].execute().tolist()
+    return found

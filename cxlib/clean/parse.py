@@ -1,61 +1,43 @@
-"""Text becomes times, numbers and ids, in the engine; what cannot be read is an error."""
+"""Text becomes times, numbers and ids, in the engine; null where it cannot be read."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from cxlib._checks import ColumnError, DataError, ParameterError, check_choice, check_timezone
+from cxlib._checks import ColumnError, ParameterError, check_choice, check_timezone
+from cxlib.clean.clock import by_format, in_utc
 from cxlib.sources import Raw
 
 OFFSET = r"(Z|UTC|[+-][01]\d(:?[0-5]\d)?)"
-ISO = rf"^\s*\d{{4}}-\d{{2}}-\d{{2}}([ T]\d{{2}}:\d{{2}}(:\d{{2}}(\.\d+)?)?( ?{OFFSET})?)?\s*$"
+ISO = rf"^\d{{4}}-\d{{2}}-\d{{2}}([ T]\d{{2}}:\d{{2}}(:\d{{2}}(\.\d+)?)?( ?{OFFSET})?)?$"
+PLAIN_STAMP = "____-__-_____:__:__"
 ZONED = rf":\d{{2}}(\.\d+)? ?{OFFSET}\s*$"
-NO_SECONDS = r"^(.{10}[ T]\d{2}:\d{2})([^:\d])"
 FORMAT_LETTERS = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
 
 # blanks at either end, and marks of writing direction anywhere: none of them is seen
 BLANK = r"\s\x{00a0}\x{202f}"
 MARKS = r"\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}\x{feff}"
 UNSEEN = rf"^[{BLANK}{MARKS}]+|[{BLANK}{MARKS}]+$|[{MARKS}]"
+ODD = r"^\s|\s$|[^ -~]"
+"""What text of plain letters without blanks at its ends never matches."""
+
+ARABIC_LETTERS, PERSIAN_LETTERS = "يك", "یک"
+"""Two keyboards write the same letters apart; ours are the Persian forms."""
+HIDDEN = rf"[{MARKS}{ARABIC_LETTERS}]"
+FLOAT_ID = r"^\d+\.0$"
 
 EASTERN_DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹"
-PLAIN = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 GROUPED = {
     ".": r"^[+-]?(\d+(\.\d+)?|\d{1,3}(,\d{3})+\.\d+)$",
     ",": rf"^[+-]?(\d+|\d{{1,3}}([.{BLANK}]\d{{3}})+)(,\d+)?$",
 }
 GROUP_SIGN = {".": ",", ",": rf"[.{BLANK}]"}
-
-
-MOMENT = dt.Timestamp(timezone="UTC")
-
-
-@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.timestamp), MOMENT))
-def _in_utc(zone: str, stamp: Any) -> Any:
-    """Return a naive UTC stamp as a moment."""
-
-
-@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, MOMENT), dt.timestamp))
-def _on_the_wall(zone: str, moment: Any) -> Any:
-    """Return a moment as the naive stamp that clocks in the zone show."""
-
-
-@ibis.udf.scalar.builtin(name="try_strptime", signature=((dt.string, dt.string), dt.timestamp))
-def _try_strptime(text: str, date_format: str) -> Any:
-    """Return text as a time stamp, or null where it does not fit the format."""
-
-
-@ibis.udf.scalar.builtin(name="try_strptime", signature=((dt.string, dt.string), MOMENT))
-def _try_strptime_with_offset(text: str, date_format: str) -> Any:
-    """Return text whose format says its distance from UTC (%z) as a moment, or null."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +47,7 @@ class Clock:
     timezone: str
     naive: str = "local"
     date_format: str | None = None
+    engine: str = "duckdb"
 
 
 def check_clock(raw: Raw, timezone: str, naive: str | None, date_format: str | None) -> Clock:
@@ -80,18 +63,51 @@ def check_clock(raw: Raw, timezone: str, naive: str | None, date_format: str | N
         raise ParameterError(
             f"date_format={date_format!r} is not a strptime format; write one such as '%d/%m/%Y %H:%M'"
         )
-    return Clock(check_timezone("timezone", timezone), naive, date_format)
+    engine = raw.table.get_backend().name
+    return Clock(check_timezone("timezone", timezone), naive, date_format, engine)
 
 
 def text(value: ir.Value) -> ir.Value:
-    """Return ids and names as trimmed text, blank as null; whole floats lose their ``.0``."""
+    """Return ids and names as trimmed text, blank as null; whole floats lose their ``.0``.
+
+    Marks of writing direction go, and Arabic yeh and kaf become the Persian ones, so that
+    what two keyboards wrote is one.
+    """
     dtype = value.type()
     if dtype.is_floating() or dtype.is_decimal():
         whole = value.try_cast("int64")
         known = ~value.isnan() if dtype.is_floating() else value.notnull()
         written = ibis.ifelse(value == whole, whole.cast("string"), value.cast("string"))
         return ibis.ifelse(known, written, ibis.null("string"))
-    return value.cast("string").re_replace(UNSEEN, "").nullif("")
+    if dtype.is_integer() or dtype.is_boolean():
+        return value.cast("string")
+    value = value.cast("string")
+    seen = value.re_replace(UNSEEN, "").translate(ARABIC_LETTERS, PERSIAN_LETTERS)
+    return ibis.ifelse(value.re_search(ODD), seen, value).nullif("")
+
+
+def identifier(value: ir.Value) -> ir.Value:
+    """Return an id as `text` does; one that was read as a float somewhere loses its ``.0``."""
+    written = text(value)
+    if not value.type().is_string():
+        return written
+    whole = written.substr(0, written.length() - 2)
+    return ibis.ifelse(was_float(value), whole, written)
+
+
+def was_float(value: ir.Value) -> ir.BooleanValue:
+    """Say which ids in text end in ``.0`` as whole floats do."""
+    return value.endswith(".0") & value.re_search(FLOAT_ID)
+
+
+def was_hidden(value: ir.Value) -> ir.BooleanValue:
+    """Say which text holds marks that are not seen, or letters of another keyboard."""
+    return value.re_search(HIDDEN)
+
+
+def email(value: ir.Value) -> ir.Value:
+    """Return an e-mail as the key of its customer: trimmed, in small letters."""
+    return text(value).lower()
 
 
 def number(value: ir.Value, decimal: str = ".") -> ir.Value:
@@ -101,14 +117,27 @@ def number(value: ir.Value, decimal: str = ".") -> ir.Value:
     ``1.234,56`` and ``1 234,56``. ``1,234`` alone could be either and is not read.
     """
     if value.type().is_string():
-        grouped = _grouped(text(value), decimal)
-        plain = value.re_search(PLAIN)
-        value = grouped if decimal == "," else ibis.ifelse(plain, value, grouped)
-        value = value.try_cast("float64")
+        plain = value if decimal == "." else ibis.ifelse(
+            value.contains("."), ibis.null("string"), value.replace(",", ".")
+        )  # fmt: skip
+        # some engines also read 1_000
+        direct = ibis.ifelse(value.contains("_"), ibis.null("string"), plain).try_cast("float64")
+        value = ibis.ifelse(
+            direct.notnull(), direct, _grouped(text(value), decimal).try_cast("float64")
+        )
+    if value.type().is_integer():
+        return value.cast("float64")
     value = value.cast("float64")
     for no_number in (math.nan, math.inf, -math.inf):
         value = value.nullif(no_number)
     return value
+
+
+def may_be_thousands(value: ir.Value) -> ir.BooleanValue:
+    """Say which text, such as ``1.234``, reads both as a fraction and as thousands."""
+    written = value.strip()
+    after_point = written.length() - written.find(".")
+    return (after_point == 4) & written.re_search(r"^[+-]?[1-9]\d{0,2}\.\d{3}$")
 
 
 def _grouped(written: ir.Value, decimal: str) -> ir.Value:
@@ -121,30 +150,40 @@ def _grouped(written: ir.Value, decimal: str) -> ir.Value:
     return known.re_replace(GROUP_SIGN[decimal], "").replace(",", ".")
 
 
-def when(value: ir.Value, clock: Clock) -> ir.Value:
-    """Return stamps on the shop's own clock, null where blank or unreadable.
+class Stamp(NamedTuple):
+    """A stamp as parsed: in UTC where it ``moves``, else on the shop's own clock already.
+
+    Moving it, with `on_the_wall`, names the stamp many times over: hold it in a column first.
+    """
+
+    value: ir.Value
+    moves: ir.BooleanValue
+
+
+def when(value: ir.Value, clock: Clock) -> Stamp:
+    """Return stamps as they can be read, null where blank or unreadable.
 
     Text is ISO 8601 or of the clock's ``date_format``. An offset or a zone in the value is
-    converted to the shop's zone; a stamp without one is on the shop's clock already, or in
+    to be moved to the shop's zone; a stamp without one is on the shop's clock already, or in
     UTC if the clock says so. A date without a time of day is never moved.
     """
-    dtype = value.type()
+    dtype, stays = value.type(), ibis.literal(False)
     if dtype.is_date() or dtype.is_null():
-        return value.cast("timestamp")
+        return Stamp(value.cast("timestamp"), stays)
+    in_utc_already = ibis.literal(clock.naive == "utc")
     if dtype.is_timestamp():
         if dtype.timezone is None:
-            return _naive(value.cast("timestamp"), clock)
-        return _on_the_wall(clock.timezone, value.cast(MOMENT))
+            return Stamp(value.cast("timestamp"), in_utc_already)
+        return Stamp(in_utc(value, clock.engine), ibis.literal(True))
     if not dtype.is_string():
         raise ColumnError(
             f"{value.get_name()!r} is {dtype}, not text, a date or a time stamp; map another column"
         )
     if clock.date_format is None:
         return _iso(value, clock)
-    if re.search("%[zZ]", clock.date_format):
-        moment = _try_strptime_with_offset(text(value), clock.date_format)
-        return _on_the_wall(clock.timezone, moment)
-    return _naive(_try_strptime(text(value), clock.date_format), clock)
+    says_offset = re.search("%[zZ]", clock.date_format) is not None
+    moves = ibis.literal(True) if says_offset else in_utc_already
+    return Stamp(by_format(text(value), clock.date_format, clock.engine), moves)
 
 
 def is_odd(stamp: ir.Value) -> ir.BooleanValue:
@@ -152,92 +191,34 @@ def is_odd(stamp: ir.Value) -> ir.BooleanValue:
     return ~stamp.year().between(1970, 2100)
 
 
-def _iso(value: ir.Value, clock: Clock) -> ir.Value:
-    full = value.strip().re_replace(NO_SECONDS, r"\1:00\2").replace("UTC", "Z")
-    for sign in "+-Z":
-        full = full.replace(f" {sign}", sign)
-    local = value.try_cast("timestamp")
-    return ibis.cases(
-        (~value.re_search(ISO), ibis.null("timestamp")),
-        (_has_offset(value), _on_the_wall(clock.timezone, full.try_cast(MOMENT))),
-        (value.strip().length() == len("2024-12-31"), local),
-        else_=_naive(local, clock),
+def _iso(value: ir.Value, clock: Clock) -> Stamp:
+    # the usual form needs no closer look: what is not a date in it fails its cast
+    is_plain = value.like(PLAIN_STAMP) & (value >= "0")
+    trimmed = value.strip()
+    stamp = ibis.cases(
+        (is_plain, value.try_cast("timestamp")),
+        (~trimmed.re_search(ISO), ibis.null("timestamp")),
+        (has_offset(value), _with_offset(trimmed)),
+        else_=trimmed.try_cast("timestamp"),
     )
+    if clock.naive == "utc":
+        return Stamp(stamp, trimmed.length() != len("2024-12-31"))
+    return Stamp(stamp, has_offset(value))
 
 
-def _has_offset(value: ir.Value) -> ir.Value:
-    return value.re_search(ZONED)
+def has_offset(value: ir.Value) -> ir.BooleanValue:
+    """Say which ISO 8601 text ends in a distance from UTC."""
+    return ibis.ifelse(value.like(PLAIN_STAMP), False, value.re_search(ZONED))
 
 
-def _naive(stamp: ir.Value, clock: Clock) -> ir.Value:
-    if clock.naive == "local":
-        return stamp
-    return _on_the_wall(clock.timezone, _in_utc("UTC", stamp))
-
-
-def check_readable(
-    raw: ir.Table,
-    table: str,
-    clock: Clock,
-    times: Mapping[str, ir.Value],
-    numbers: Mapping[str, ir.Value],
-) -> int:
-    """Return the count of rows, once every value that is not blank could be read.
-
-    ``times`` and ``numbers`` hold the parsed columns by their raw name; one query counts all.
-
-    Raises
-    ------
-    DataError
-        There are no rows, a value cannot be read, or only some stamps have an offset.
-    """
-    parsed = {**times, **numbers}
-    unread = {name: _is_filled(raw[name]) & value.isnull() for name, value in parsed.items()}
-    counts = {f"{name} unread": flag.sum() for name, flag in unread.items()}
-    iso = [name for name in times if raw[name].type().is_string() and clock.date_format is None]
-    for name in iso:
-        counts[f"{name} filled"] = _is_filled(raw[name]).sum()
-        counts[f"{name} offset"] = _has_offset(raw[name]).sum()
-    found = raw.aggregate(rows=raw.count(), **counts).execute().iloc[0]
-    if not found["rows"]:
-        raise DataError(f"{table}: the source has no rows")
-    for name, flag in unread.items():
-        if found[f"{name} unread"]:
-            said = _unread(
-                raw.select(name, bad=flag),
-                int(found[f"{name} unread"]),
-                clock if name in times else None,
-            )
-            raise DataError(f"{table}: {name!r} holds {said}")
-    for name in iso:
-        offset, filled = int(found[f"{name} offset"]), int(found[f"{name} filled"])
-        if 0 < offset < filled:
-            raise DataError(
-                f"{table}: {name!r} mixes {offset:,} stamps with an offset from UTC and "
-                f"{filled - offset:,} without; export them in one form"
-            )
-    return int(found["rows"])
-
-
-def _is_filled(value: ir.Value) -> ir.Value:
-    if value.type().is_string():
-        return value.strip() != ""
-    return text(value).notnull()
-
-
-def _unread(bad: ir.Table, rows: int, clock: Clock | None) -> str:
-    """Say how many values of the first column are ``bad``, which is the first, and what to do."""
-    numbered = bad.mutate(row=ibis.row_number() + 1)
-    first = numbered.filter(numbered["bad"]).order_by("row").limit(1)
-    value, _, row = first.to_pyarrow().to_pylist()[0].values()
-    is_one = rows == 1
-    fault, remedy = f"that {'is' if is_one else 'are'} no number", "give decimal="
-    if clock is not None:
-        fault, remedy = f"that {'is' if is_one else 'are'} no date", "give date_format="
-        if clock.date_format is not None:
-            fault = f"that {'does' if is_one else 'do'} not fit date_format={clock.date_format!r}"
-            remedy = "give another"
-    return (
-        f"{rows:,} {'value' if is_one else 'values'} {fault} (first: {value!r}, row {row:,}); "
-        f"{remedy} or fix {'it' if is_one else 'them'}"
-    )
+def _with_offset(written: ir.Value) -> ir.TimestampValue:
+    """Return ISO text that ends in Z, UTC, +02, +0200 or +02:00 as naive stamps in UTC."""
+    minute = len("2024-12-31 23:59")
+    tail = written.substr(minute)
+    place = ibis.coalesce(*(tail.find(sign).nullif(-1) for sign in "+-ZU"))
+    offset = tail.substr(place).replace(":", "")
+    local = written.substr(0, place + minute).strip().try_cast("timestamp")
+    hours = offset.substr(1, 2).try_cast("int64").fill_null(0)
+    minutes = offset.substr(3, 2).try_cast("int64").fill_null(0)
+    sign = ibis.ifelse(offset.startswith("-"), 1, -1)
+    return local + (sign * (hours * 60 + minutes)).as_interval("m")

@@ -42,12 +42,20 @@ def recalled(
     base = Path(folder) / _name(raw, contract, given)
     try:
         account = json.loads(base.with_suffix(".json").read_text(encoding="utf-8"))
-        lost = pd.read_parquet(base.with_suffix(".losses"))
+        lost, notes = (pd.read_parquet(base.with_suffix(one)) for one in (".losses", ".notes"))
         table = ibis.read_parquet(base.with_suffix(".parquet"))
     except (OSError, ValueError):
         return None
     check_budget(lost, contract, account["raw_rows"], account["kept_rows"], max_loss)
-    return Cleaned(check_types(table, contract), lost, **account, contract=contract)
+    dropped = base.with_suffix(".dropped")
+    return Cleaned(
+        check_types(table, contract),
+        lost,
+        **account,
+        contract=contract,
+        notes=notes,
+        dropped=ibis.read_parquet(dropped) if dropped.exists() else None,
+    )
 
 
 def remember(folder: Path, cleaned: Cleaned, raw: Raw, given: Mapping[str, Any]) -> None:
@@ -59,6 +67,9 @@ def remember(folder: Path, cleaned: Cleaned, raw: Raw, given: Mapping[str, Any])
     base = folder / _name(raw, contract, given)
     cleaned.table.to_parquet(base.with_suffix(".parquet"))
     cleaned.losses.to_parquet(base.with_suffix(".losses"))
+    cleaned.notes.to_parquet(base.with_suffix(".notes"))
+    if cleaned.dropped is not None:
+        cleaned.dropped.to_parquet(base.with_suffix(".dropped"))
     account = {name: getattr(cleaned, name) for name in (*ACCOUNT, "origin")}
     base.with_suffix(".json").write_text(json.dumps(account), encoding="utf-8")
 

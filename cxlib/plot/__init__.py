@@ -11,7 +11,7 @@ from cxlib.plot._experiment_days import experiment_novelty, experiment_over_time
 from cxlib.plot._experiment_shapes import experiment_distribution, power_curve
 from cxlib.plot._funnel import funnel, funnel_difference
 from cxlib.plot._funnel_time import funnel_trend, time_to_convert
-from cxlib.plot._health import activity, losses
+from cxlib.plot._health import activity, losses, waterfall
 from cxlib.plot._journeys import flow, step_matrix, transitions
 from cxlib.plot._ltv import ltv, ltv_segments
 from cxlib.plot._ltv_checks import ltv_calibration, ltv_grid, ltv_tracking
@@ -49,6 +49,7 @@ __all__ = [
     "top_paths",
     "touch_credit",
     "transitions",
+    "waterfall",
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -65,6 +67,55 @@ def losses(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         "",
         f"Bar chart of rows lost in cleaning by rule: {top}.",
     )
+
+
+@styled
+def waterfall(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the way from raw rows to kept ones, with the revenue of each step beside it.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What `waterfall` returned: ``step``, ``rows``, ``rows_left``; ``revenue`` where there.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import cxlib as cx, pandas as pd
+    >>> table = pd.DataFrame({"step": ["raw", "cancelled", "kept"], "rows": [9, -2, 7],
+    ...                       "rows_left": [9, 7, 7]})
+    >>> cx.plot.waterfall(table).get_xlabel()
+    'raw rows'
+    """
+    check_columns("waterfall", list(table.columns), ["step", "rows", "rows_left"])
+    ax = axes(ax, 8, 1.4 + 0.42 * len(table))
+    is_end = table["step"].isin(["raw", "kept"])
+    left = table["rows_left"].where(~is_end, 0)
+    labels = [step.replace("_", " ") for step in table["step"]]
+    colours = [INK if end else ACCENT for end in is_end]
+    bars = ax.barh(labels, table["rows"].abs(), left=left, color=colours, height=0.6)
+    ax.bar_label(bars, [_note(row) for row in table.to_dict("records")], color=INK, padding=3)
+    ax.invert_yaxis()
+    ax.margins(x=0.45)
+    ax.set_xlim(left=0)
+    ax.grid(False)
+    ax.xaxis.set_major_formatter(FuncFormatter(compact))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    first, last = table["rows"].iloc[0], table["rows"].iloc[-1]
+    alt = f"Waterfall from {first:,} raw rows to {last:,} kept, by rule."
+    reading = f"Of {first:,} raw rows {last:,} ({last / first:.1%}) were kept."
+    return finish(ax, "From raw rows to kept ones", "raw rows", "", alt, reading)
+
+
+def _note(row: dict[Any, Any]) -> str:
+    revenue = row.get("revenue")
+    money = "" if revenue is None else f"  ({compact(revenue)} of revenue)"
+    return f"{row['rows']:,}{money}"
 
 
 @styled

@@ -31,6 +31,9 @@ class Rules(BaseModel):
     unpaid: list[str] = []
     test_tags: list[str] = []
     test_payments: list[str] = []
+    test_emails: list[str] = []
+    guest_ids: list[str] = []
+    skip_rules: list[str] = []
     cancellation_prefix: str | None = None
     adjustment_prefix: str | None = None
     non_products: list[str] = []

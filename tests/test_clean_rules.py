@@ -1,0 +1,243 @@
+"""Each mess of a real export by itself: its rule, its switch, its rows and revenue, its examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import cxlib as cx
+from cxlib.clean.rules import LOSSES, NOTES
+
+
+def order(
+    number: object, who: object = "ann", amount: object = 10.0, **more: object
+) -> dict[str, object]:
+    return {
+        "order_id": number,
+        "customer_id": who,
+        "ordered_at": "2024-05-01",
+        "amount": amount,
+        **more,
+    }
+
+
+def clean(rows: list[dict[str, object]], **options: object) -> cx.Cleaned:
+    return cx.clean_orders(pd.DataFrame(rows), **{"timezone": "UTC", "max_loss": 1.0, **options})  # type: ignore[arg-type]
+
+
+def lost(cleaned: cx.Cleaned) -> dict[str, tuple[int, float]]:
+    return {row.rule: (row.rows, round(row.revenue, 6)) for row in cleaned.losses.itertuples()}
+
+
+def noted(cleaned: cx.Cleaned) -> dict[str, tuple[int, float]]:
+    return {row.note: (row.rows, round(row.revenue, 6)) for row in cleaned.notes.itertuples()}
+
+
+def net(cleaned: cx.Cleaned) -> dict[str, float]:
+    table = cleaned.table.execute()
+    return dict(zip(table["order_id"], table["net_revenue"].round(6), strict=True))
+
+
+def with_rules(rows: list[dict[str, object]], tmp_path: Path, rules: str) -> cx.Raw:  # type: ignore[name-defined]
+    own = tmp_path / "own.toml"
+    own.write_text(f'[columns]\norder_id = "order_id"\n[rules]\n{rules}\n')
+    return cx.read(pd.DataFrame(rows), preset=str(own))
+
+
+MESSY = [
+    order("1"),
+    order("dup"), order("dup"),
+    order("state"), order("state", amount=8.0),
+    order("test", is_test="yes"),
+    order("gone", cancelled_at="2024-05-02"),
+    order("back", refunded=10.0),
+    order("minus", amount=-3.0),
+]  # fmt: skip
+
+
+def test_every_rule_can_be_switched_off_and_its_rows_stay() -> None:
+    everything = clean(MESSY)
+    assert lost(everything) == {
+        "duplicate_row": (1, 10), "duplicate_order": (1, 10), "refund_unmatched": (1, -3),
+        "test_order": (1, 10), "cancelled": (1, 10), "refunded_in_full": (1, 0),
+    }  # fmt: skip
+    assert net(everything) == {"1": 10, "dup": 10, "state": 8}
+    assert everything.examples == {
+        "duplicate_row": ["dup"], "duplicate_order": ["state"], "refund_unmatched": ["minus"],
+        "test_order": ["test"], "cancelled": ["gone"], "refunded_in_full": ["back"],
+    }  # fmt: skip
+    nothing = clean(MESSY, skip_rules=list(lost(everything)))
+    assert nothing.losses.empty
+    assert net(nothing) == {
+        "1": 10, "dup": 20, "state": 18, "test": 10, "gone": 10, "back": 0, "minus": -3,
+    }  # fmt: skip
+    assert nothing.kept_rows == everything.raw_rows == len(MESSY)
+    assert nothing.raw_revenue == everything.raw_revenue == nothing.kept_revenue
+
+
+def test_a_preset_may_switch_rules_off_too(tmp_path: Path) -> None:
+    raw = with_rules(MESSY, tmp_path, 'skip_rules = ["cancelled"]')
+    cleaned = cx.clean_orders(raw, timezone="UTC", max_loss=1.0, skip_rules=["test_order"])
+    assert {"gone", "test"} <= set(net(cleaned))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("canceled", r"'canceled', which is no rule; .* Did you mean 'cancelled'"),
+        ("no_customer", "a guest: no customer id or e-mail; a table cannot hold such rows. Export"),
+    ],
+)
+def test_rules_that_are_none_or_that_must_hold(name: str, said: str) -> None:
+    with pytest.raises(cx.ParameterError, match=said):
+        clean(MESSY, skip_rules=[name])
+
+
+def test_each_rule_says_what_it_means_and_what_to_do() -> None:
+    cleaned = clean(MESSY)
+    assert set(cleaned.advice) == {*cleaned.losses["rule"], *cleaned.notes["note"]}
+    assert all(rule.meaning and rule.advice for rule in [*LOSSES.values(), *NOTES.values()])
+
+
+def test_net_revenue_with_and_without_refunds_that_match_nothing() -> None:
+    table = clean([order("1", refunded=4.0), order("2"), order("3", amount=-3.0)]).refunds
+    assert table.set_index("what")["revenue"].to_dict() == {
+        "gross revenue": 20, "refunds netted": -4, "net revenue": 16,
+        "refunds that match no order": -3, "net revenue with those": 13,
+    }  # fmt: skip
+
+
+def test_examples_reach_no_page() -> None:
+    cleaned = clean([order("1"), order("#secret", is_test="yes")])
+    assert cleaned.examples == {"test_order": ["#secret"]}
+    assert "#secret" not in cleaned._repr_html_() + str(cleaned._repr_mimebundle_())
+
+
+def test_customers_who_are_left_out_by_name_pattern_or_test_address(tmp_path: Path) -> None:
+    rows = [order("1"), order("2", "Bot.7"), order("3", "Eve@Shop.com"), order("4", "qa+1@x.io")]
+    raw = with_rules(rows, tmp_path, 'test_emails = ["qa+*"]')
+    cleaned = cx.clean_orders(raw, timezone="UTC", max_loss=1.0, exclude=["*@shop.com", "bot.7"])
+    assert lost(cleaned) == {"test_order": (1, 10), "excluded": (2, 20)}
+    assert net(cleaned) == {"1": 10}
+
+
+def test_guests_are_known_by_their_email(tmp_path: Path) -> None:
+    rows = [
+        order("1", "17", email="Ann@X.io "),
+        order("2", "0", email="ann@x.io"),  # a guest whose e-mail has an account
+        order("3", "0", email="\u200ebob@x.io"),
+        order("4", None, email="BOB@x.io"),
+        order("5", "0", email=""),
+    ]
+    raw = with_rules(rows, tmp_path, 'guest_ids = ["0"]')
+    cleaned = cx.clean_orders(raw, timezone="UTC", max_loss=1.0)
+    found = dict(cleaned.table.select("order_id", "customer_id").execute().values.tolist())
+    assert found == {"1": "17", "2": "17", "3": "bob@x.io", "4": "bob@x.io"}
+    assert lost(cleaned) == {"no_customer": (1, 10)}
+    assert noted(cleaned)["guest_by_email"] == (3, 30)
+
+
+def test_marks_letters_of_two_keyboards_and_float_ids_are_one_and_said() -> None:
+    rows = [
+        order("1", "علي"), order("2", "علی"), order("3", "كاوه"), order("4", "کاوه"),
+        order("5", "a\u200eb"), order("6", "ab"), order("7", "17850.0"), order("8", "17850"),
+    ]  # fmt: skip
+    cleaned = clean(rows)
+    assert cleaned.table["customer_id"].nunique().execute() == 4
+    assert noted(cleaned) == {"hidden_marks": (3, 30), "float_ids": (1, 10)}
+    assert "leading zeros" in cleaned.advice["float_ids"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "said"),
+    [
+        ({"amount": ["1.234", "12", "999"]}, {},
+         "'amount' may hold thousands or fractions, for every point in it is followed by three "
+         r"digits \(first: '1.234', row 1\); say which with decimal='.' or decimal=','"),
+        ({"order_id": ["1", "1.23457E+11", "3"]}, {},
+         r"'order_id' holds 1 ids that a spreadsheet has shortened \(first: '1.23457E\+11', row 2\)"),
+        ({"ordered_at": ["01/02/2024", "03/02/2024", "04/05/2024"]}, {},
+         r"give date_format= \('%d/%m/%Y' and '%m/%d/%Y' fit all: the export does not say which\)"),
+        ({"ordered_at": ["01/02/2024", "30/02/2024", "04/05/2024"]}, {}, "give date_format= or fix"),
+        ({"ordered_at": ["13/02/2024 10:00", "03/02/2024 11:00", ""]}, {},
+         r"give date_format= \('%d/%m/%Y %H:%M' fits all\)"),
+    ],
+    ids=["thousands", "digits lost", "day or month", "no such day", "one format"],
+)  # fmt: skip
+def test_what_reads_in_two_ways_is_refused(
+    columns: dict[str, object], options: dict[str, object], said: str
+) -> None:
+    frame = pd.DataFrame([order(str(n)) for n in (1, 2, 3)]).assign(**columns)
+    with pytest.raises(cx.DataError, match=said):
+        cx.clean_orders(frame, timezone="UTC", **options)  # type: ignore[arg-type]
+
+
+def test_thousands_are_read_once_the_caller_says_so() -> None:
+    rows = [order("1", amount="1.234"), order("2", amount="0.125")]
+    assert net(clean(rows[:1], decimal=",")) == {"1": 1234}
+    assert net(clean(rows[:1], decimal=".")) == {"1": 1.234}
+    assert net(clean([order("1", amount="0.125")])) == {"1": 0.125}
+    assert net(clean([*rows, order("3", amount="12.5")])) == {"1": 1.234, "2": 0.125, "3": 12.5}
+
+
+def line(
+    file: str, number: str, item: str, quantity: int, at: str = "2024-05-01", note: str = ""
+) -> dict[str, object]:
+    return {"order_id": number, "customer_id": "ann", "ordered_at": at, "item_id": item,
+            "quantity": quantity, "unit_price": 1.0, "source_file": file, "note": note}  # fmt: skip
+
+
+def test_two_files_that_share_invoices_count_each_line_once() -> None:
+    rows = [
+        line("a", "1", "mug", 1),
+        line("a", "2", "mug", 2), line("a", "2", "cup", 4), line("a", "2", "cup", 4, note="again"),
+        line("b", "2", "mug", 2, note="renamed"), line("b", "2", "cup", 4), line("b", "2", "cup", 4),
+        line("b", "2", "jar", 8),  # cut off in the other file
+        line("b", "3", "mug", 16),
+    ]  # fmt: skip
+    cleaned = clean(rows)
+    # in b, one cup repeats exactly; of the two cups of a one is not in b
+    assert lost(cleaned) == {"duplicate_row": (1, 4), "overlapping_file": (2, 6)}
+    assert net(cleaned) == {"1": 1, "2": 2 + 4 + 4 + 8, "3": 16}
+    assert "source_file" not in cleaned.table.columns
+    assert cleaned.examples["overlapping_file"] == ["2"]
+    assert net(clean(rows, skip_rules=["overlapping_file"]))["2"] == 24
+
+
+def test_totals_in_two_files() -> None:
+    rows = [order("1", source_file="a"), order("1", source_file="b"),
+            order("2", source_file="a"), order("2", refunded=4.0, source_file="b")]  # fmt: skip
+    cleaned = clean(rows)
+    assert net(cleaned) == {"1": 10, "2": 6}
+    assert lost(cleaned) == {"duplicate_order": (1, 10), "overlapping_file": (1, 10)}
+
+
+def test_days_that_stand_twice_in_one_file_are_suspected() -> None:
+    days = pd.date_range("2024-05-01", "2024-05-04")
+    rows = [order(f"{day:%d}-{k}", ordered_at=str(day.date())) for day in days for k in range(6)]
+    overlap = [row for row in rows if row["ordered_at"] in ("2024-05-02", "2024-05-03")]
+    cleaned = clean([*rows, *overlap, rows[0]])
+    assert lost(cleaned) == {"duplicate_row": (13, 130)}
+    assert noted(cleaned) == {"overlap_suspected": (12, 120)}
+    assert cleaned.examples["overlap_suspected"] == ["2024-05-02", "2024-05-03"]
+
+
+def test_events_have_switches_notes_and_examples_too() -> None:
+    frame = pd.DataFrame(
+        [("bot-1", "view", "e1"), ("Ann@x.io", "view", "e2"), ("ann@x.io", "cart", "e2"),
+         ("u1", "view", "e3"), ("u1", "view", "e3"), ("u\u200f2", "view", "e4")],
+        columns=["user_id", "event", "event_id"],
+    ).assign(occurred_at="2024-05-01 10:00:00")  # fmt: skip
+    cleaned = cx.clean_events(frame, timezone="UTC", max_loss=1.0, exclude=["bot-*"])
+    assert cleaned.losses.set_index("rule")["rows"].to_dict() == {
+        "duplicate_row": 1, "duplicate_event": 1, "excluded": 1,
+    }  # fmt: skip
+    assert cleaned.examples == {
+        "duplicate_row": ["e3"], "duplicate_event": ["e2"], "excluded": ["e1"],
+    }  # fmt: skip
+    assert set(cleaned.table["user_id"].execute()) == {"ann@x.io", "u1", "u2"}
+    assert cleaned.notes[["note", "rows"]].values.tolist() == [["hidden_marks", 1]]
+    both = ["duplicate_row", "duplicate_event"]
+    assert cx.clean_events(frame, timezone="UTC", skip_rules=both).kept_rows == len(frame)
