@@ -699,7 +699,7 @@ def test_an_account_that_does_not_balance_never_leaves() -> None:
     lost = pd.DataFrame({"rule": ["no_time"], "rows": [1]})
     table = ibis.memtable(EVENTS)
     with pytest.raises(AssertionError, match="events: 5 raw rows, but 3 kept and 1 lost"):
-        settle(table, lost, EVENTS_CONTRACT, raw=(5, None), kept=(3, None), max_loss=1.0)
+        settle(cx.Cleaned(table, lost, 5, 3, contract=EVENTS_CONTRACT), lost, max_loss=1.0)
 
 
 def test_the_raw_frame_is_not_changed() -> None:

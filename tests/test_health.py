@@ -79,3 +79,93 @@ def test_completeness_counts_blanks_as_missing() -> None:
     table = cx.completeness(frame).set_index("column")
     assert table["filled"].tolist() == [0.5, 0.75]
     assert table.loc["b", "n_distinct"] == 2
+
+
+# ---- freshness, gaps, people, outliers, the waterfall
+
+
+def daily(days: pd.DatetimeIndex, each: int = 20) -> pd.DataFrame:
+    at = days.repeat(each) + pd.to_timedelta(np.tile(np.arange(each), len(days)), unit="min")
+    return pd.DataFrame(
+        {"order_id": range(len(at)), "customer_id": "ann", "ordered_at": at, "net_revenue": 1.0}
+    )
+
+
+def test_a_hole_of_two_days_and_closed_sundays() -> None:
+    days = pd.date_range("2024-01-01", "2024-03-31")
+    days = days[days.day_of_week != 6].drop(["2024-02-14", "2024-02-15"])
+    found = cx.gaps(daily(days), as_of="2024-03-30")
+    assert found["first_day"][0] == pd.Timestamp("2024-02-14")
+    assert found["n_days"][0] == 2
+    assert found["p_chance"][0] == pytest.approx(np.exp(-40), rel=1e-9)
+    assert (found["p_chance"][1:] == 1).all()
+    assert len(found) == 13
+    fresh = cx.freshness(daily(days), as_of="2024-03-30").iloc[0]
+    assert fresh["n_days_without_rows"] == 14
+    assert fresh["expected_days_without_rows"] == pytest.approx(12, abs=1e-6)
+
+
+def test_a_last_day_that_is_not_over_is_no_whole_day() -> None:
+    days = pd.date_range("2024-01-01", "2024-03-31")
+    frame = daily(days)
+    cut = frame[frame["ordered_at"] < "2024-03-31 00:03"]
+    fresh = cx.freshness(cut, as_of="2024-03-31").iloc[0]
+    assert (fresh["last_day_rows"], fresh["last_day_usual_rows"]) == (3, 20)
+    assert fresh["last_whole_day"] == pd.Timestamp("2024-03-30")
+    assert fresh["hours_since_last"] == pytest.approx(24 - 2 / 60)
+    with pytest.raises(cx.DataError, match="no rows by as_of"):
+        cx.freshness(cut, as_of="2023-01-01")
+
+
+def test_busiest_as_pandas_counts_them() -> None:
+    frame = orders(400)
+    found = cx.busiest(frame, as_of="2024-03-01", n=5)
+    seen = frame[frame["ordered_at"] < "2024-03-02"]
+    want = seen.groupby("customer_id").agg(n=("order_id", "size"), spent=("net_revenue", "sum"))
+    want = want.reset_index().sort_values(["n", "customer_id"], ascending=[False, True])
+    assert found["customer_id"].tolist() == want["customer_id"].head(5).tolist()
+    np.testing.assert_allclose(found["rows_share"], want["n"].head(5) / len(seen))
+    np.testing.assert_allclose(found["times_median"], want["n"].head(5) / want["n"].median())
+    np.testing.assert_allclose(
+        found["revenue_share"], want["spent"].head(5) / seen["net_revenue"].sum()
+    )
+
+
+def test_orphans_as_sets_count_them() -> None:
+    left = pd.DataFrame({"who": ["a", "B", "007", "7.0", "x", "x", None]})
+    right = pd.DataFrame({"id": ["a", "b", "7", "y"]})
+    found = cx.orphans(left, right, on={"who": "id"}).set_index("table")
+    ours, theirs = set(left["who"].dropna()), set(right["id"])
+    assert found["n_orphans"].tolist() == [len(ours - theirs), len(theirs - ours)]
+    assert found["n_orphan_rows"].tolist() == [5, 3]
+    assert found["n_nearly"].tolist() == [3, 2]
+    with pytest.raises(cx.ParameterError, match="names 2 pairs"):
+        cx.orphans(left, right, on={"who": "id", "b": "c"})
+
+
+def test_outliers_by_the_rule_of_iglewicz_and_hoaglin_on_logarithms() -> None:
+    rng = np.random.default_rng(3)
+    frame = orders(500).assign(net_revenue=np.exp(rng.normal(3, 0.5, 500)))
+    frame.loc[7, "net_revenue"], frame.loc[8, "net_revenue"] = 90_000.0, 0.01
+    found = cx.outliers(frame).set_index("order_id")
+    logs = np.log(frame["net_revenue"])
+    mad = (logs - logs.median()).abs().median()
+    z = 0.6745 * (logs - logs.median()) / mad
+    want = frame.loc[z.abs() >= 3.5, "order_id"]
+    assert set(found.index) == set(want) >= {"o7", "o8"}
+    assert found.loc["o7", "robust_z"] == pytest.approx(z[7])
+    assert found.loc["o7", "revenue_share"] == pytest.approx(9e4 / frame["net_revenue"].sum())
+
+
+def test_the_waterfall_balances() -> None:
+    frame = pd.concat([orders(50), orders(3)]).assign(is_test=["yes"] * 5 + ["no"] * 48)
+    cleaned = cx.clean_orders(frame, timezone="UTC")
+    steps = cx.waterfall(cleaned)
+    assert steps["step"].tolist()[0] == "raw"
+    assert steps["step"].tolist()[-1] == "kept"
+    inner = steps.iloc[:-1]
+    assert inner["rows"].sum() == cleaned.kept_rows == steps["rows_left"].iloc[-1]
+    assert inner["revenue"].sum() == pytest.approx(cleaned.kept_revenue)
+    assert cx.plot.waterfall(steps).get_title("left") == "From raw rows to kept ones"
+    with pytest.raises(cx.ParameterError, match="waterfall takes"):
+        cx.waterfall(steps)

@@ -227,6 +227,10 @@ def waterfall(cleaned: Cleaned) -> pd.DataFrame:
         takes away is negative), ``rows_left`` after it, and with money ``revenue`` and
         ``revenue_left``. The last ``rows_left`` is what was kept.
 
+    See Also
+    --------
+    cxlib.plot.waterfall
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd

@@ -89,6 +89,7 @@ def _sized(kept: ir.Table, dropped: ir.Table | None) -> ir.Table:
         refunded_at=ibis.null("timestamp"),
         fate=ibis.literal("kept"),
     )
+    orders = orders.mutate(ordered_at=orders["ordered_at"].cast("timestamp"))
     if dropped is not None:
         undone = dropped.filter(dropped["rule"] == "refunded_in_full")
         undone = undone.select(
@@ -96,6 +97,10 @@ def _sized(kept: ir.Table, dropped: ir.Table | None) -> ir.Table:
             "refunded_at",
             gross_revenue=undone["net_revenue"] - undone["refunds"],
             fate="rule",
+        )
+        undone = undone.mutate(
+            ordered_at=undone["ordered_at"].cast("timestamp"),
+            refunded_at=undone["refunded_at"].cast("timestamp"),
         )
         orders = orders.union(undone.select(orders.columns))
     orders = orders.filter(orders["gross_revenue"] > 0)

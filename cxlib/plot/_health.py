@@ -84,6 +84,10 @@ def waterfall(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
 
+    See Also
+    --------
+    cxlib.waterfall
+
     Examples
     --------
     >>> import cxlib as cx, pandas as pd
