@@ -24,9 +24,16 @@ def test_only_our_errors_come_out(family: str) -> None:
     assert not found, f"{found[0][0]!r}: {found[0][1]!r}"
 
 
+@pytest.mark.parametrize("family", ["csv heads", "presets", "plans", "values"])
+def test_hypothesis_finds_no_other_error(family: str) -> None:
+    fuzz.hypothesise(family, 60)
+
+
 def test_a_fault_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> tuple[list[bytes], fuzz.Try]:
         return [b"abc"], lambda data, folder: (_ for _ in ()).throw(KeyError("x"))
 
     monkeypatch.setitem(fuzz.FAMILIES, "broken", broken)
     assert len(list(fuzz.fuzz("broken", 5))) == 5
+    with pytest.raises(KeyError):
+        fuzz.hypothesise("broken", 5)

@@ -267,3 +267,16 @@ def test_what_was_taken_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     caplog.set_level("INFO", logger="cxlib")
     cx.read(exports.write(tmp_path / "x.csv", exports.CDNOW))
     assert caplog.messages == ["x.csv: taken for cdnow: its lines have that form"]
+
+
+def test_a_preset_may_say_the_encoding(tmp_path: Path) -> None:
+    own = exports.write(
+        tmp_path / "kasse.toml",
+        '[columns]\norder_id = "Nr"\ncustomer_id = "Kunde"\nordered_at = "Tag"\nnet_revenue = "Betrag"\n'
+        '[rules]\nencoding = "cp1252"\ndecimal = ","\ndate_format = "%d.%m.%Y"\n',
+    )
+    text = "Nr;Kunde;Tag;Betrag\n1;Jürgen;01.05.2024;1.234,50\n2;Zoë;02.05.2024;5,00\n"
+    raw = cx.read(exports.write(tmp_path / "x.csv", text, "cp1252"), preset=str(own))
+    assert raw.notes == ("read as cp1252",)
+    assert net(orders(raw)) == {"1": 1234.5, "2": 5}
+    assert set(raw.table["customer_id"].execute()) == {"Jürgen", "Zoë"}

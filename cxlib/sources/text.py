@@ -31,6 +31,8 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+LOOKED_THROUGH: set[tuple[str, int, int, str]] = set()
+"""Files, each in one of its states, of which all bytes have been seen."""
 UTF8 = ("utf-8", "utf-8-sig", "ascii")
 OTHER_KINDS = (
     (
@@ -75,7 +77,10 @@ def examine(path: Path, shown: str, encoding: str | None = None) -> Text:
         text = _decoded(head, found, is_whole, shown, is_said=wanted is not None)
         if not text.strip("\ufeff\r\n\t ,;|"):
             raise DataError(f"source {shown!r}: it is empty")
-        _check_nul(stream, head, found, shown)
+        state = (str(path), path.stat().st_mtime_ns, path.stat().st_size, found)
+        if state not in LOOKED_THROUGH:
+            _check_nul(stream, head, found, shown)
+            LOOKED_THROUGH.add(state)
     is_mixed = "\r\n" in text and "\n" in text.replace("\r\n", "")
     if found not in UTF8 or is_mixed:
         path = _in_utf8(path, found, shown)

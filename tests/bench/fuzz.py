@@ -6,6 +6,8 @@ seed, so that what is found can be found again.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import random
 import sys
@@ -16,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cxlib._checks import CxError
 
@@ -31,6 +35,9 @@ INPUTS = {
     "values": 16_000,
 }
 """How many inputs `main` tries of each family: 100,000 in all."""
+BY_HYPOTHESIS = 2_500
+"""How many more of each family hypothesis thinks up."""
+NAMES = ("title", "reports", "notebook", "parameters", "for_each", "defaults", "columns", "rules")
 Try = Callable[[bytes, Path], None]
 BITS = (
     b'"',
@@ -212,6 +219,41 @@ def fuzz(family: str, inputs: int, seed: int = 7) -> Iterator[tuple[bytes, Excep
                 yield data, TimeoutError("more than ten seconds")
 
 
+SHAPES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+ANY = (
+    st.binary(max_size=400)
+    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
+    | SHAPES.map(lambda shape: yaml.safe_dump(shape, allow_unicode=True).encode())
+    | SHAPES.map(lambda shape: json.dumps(shape).encode())
+)
+"""Inputs that come from no seed: any bytes, any text, and any shape as YAML or JSON."""
+
+
+def hypothesise(family: str, inputs: int) -> None:
+    """Let hypothesis look for an input that ends in another error, and raise with the smallest."""
+    _, attempt = FAMILIES[family]()
+
+    with tempfile.TemporaryDirectory() as name:
+
+        @settings(
+            max_examples=inputs, deadline=None, database=None, derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @given(ANY)
+        def tried(data: bytes) -> None:
+            with contextlib.suppress(CxError):
+                attempt(data, Path(name))
+
+        tried()
+
+
 def main() -> None:
     """Try all families and print what was found."""
     logging.disable()
@@ -228,6 +270,10 @@ def main() -> None:
         )
         for data, error in found[:3]:
             print(f"  {data[:200]!r}: {type(error).__name__}: {str(error)[:200]}")
+    for family in ("csv heads", "presets", "plans", "values"):
+        hypothesise(family, BY_HYPOTHESIS)
+        total += BY_HYPOTHESIS
+        print(f"hypothesis {family}: {BY_HYPOTHESIS:,} inputs, no fault", flush=True)
     print(f"fuzz: {total:,} inputs in all")
 
 
