@@ -35,7 +35,7 @@ def test_check_says_how_an_export_is_read_and_what_is_lost(tmp_path: Path) -> No
         "losses: 4 of 7 rows",
         "  rule         rows  rows_share  revenue  revenue_share  meaning",
         "  no_customer     1       14.3%    15.00          13.5%  a guest: no customer id or e-mail",
-        "  test_order      1       14.3%     1.00           0.9%  a test order, by tag or payment method",
+        "  test_order      1       14.3%     1.00           0.9%  a test order, by flag, tag, e-mail or payment method",
         "  cancelled       1       14.3%    40.00          36.0%  cancelled by the shop or the customer",
         "  unpaid          1       14.3%    10.00           9.0%  never paid: pending, authorised, voided or expired",
         "worth mending: no_customer (14.3%): export e-mails or customer ids; guests cannot be followed",

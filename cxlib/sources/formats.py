@@ -155,6 +155,9 @@ NEW = """\
 #     customer_is_email = true         customers are compared without case
 #     unpaid = ["pending"]             words of [keep] status that mean: never paid
 #     test_tags, test_payments         words of [keep] tags, payment_method that mean: a test
+#     test_emails                      addresses, or ends such as *@myshop.com, that mean: a test
+#     guest_ids = ["0"]                customer ids that every guest bears
+#     skip_rules = ["unpaid"]          rules of cleaning that are left out
 #     cancellation_prefix = "C"        order numbers that begin so give back what they list
 #     adjustment_prefix = "A"          order numbers that begin so correct the books
 #     non_products = ["POST"]          item codes that are no product; gift_* for all that begin so
