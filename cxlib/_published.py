@@ -22,6 +22,8 @@ ID = re.compile(
     r"|invoice|transaction)[_ ]?(id|ids|no|number|key)$|^id$|e-?mail|(^|[_ ])phone",
     re.IGNORECASE,
 )
+OF_PERSONS = "cx_of_single_persons"
+
 PEOPLE = (
     "n",
     "n_control",
@@ -196,7 +198,15 @@ def _coarser(table: pd.DataFrame, least: int) -> tuple[pd.DataFrame, int]:
     return coarse[[*table.columns]], len(groups) - (last + 1)
 
 
+def of_single_persons(table: pd.DataFrame) -> pd.DataFrame:
+    """Mark a table whose rows are single persons or orders: so they stay without their ids."""
+    table.attrs[OF_PERSONS] = True
+    return table
+
+
 def _speaks_of_persons(table: pd.DataFrame) -> bool:
+    if table.attrs.get(OF_PERSONS):
+        return True
     names = [*table.columns, *(name for name in table.index.names if name is not None)]
     return any(ID.search(str(name)) for name in names)
 

@@ -155,6 +155,16 @@ def test_rows_of_single_persons_are_not_shown(for_readers: None, name: str) -> N
         assert "show_ids: bool = True" in repr(shown)
 
 
+def test_a_table_of_single_persons_stays_one_without_its_ids(for_readers: None) -> None:
+    orders = pd.DataFrame(
+        {"order_id": ["1", "2"], "customer_id": ["ann", "bob"], "net_revenue": [20.5, 35.0],
+         "ordered_at": pd.to_datetime(["2024-01-01", "2024-01-16"])}
+    )  # fmt: skip
+    shown = cx.show(cx.busiest(orders).drop(columns="customer_id"), rows=1)
+    assert "20.5" not in repr(shown)
+    assert "2 rows, each of one customer" in repr(shown)
+
+
 @pytest.mark.parametrize("name", ["paid", "n_orders", "video", "idle", "kids", "median_seconds"])
 def test_other_names_are_no_ids(for_readers: None, name: str) -> None:
     assert fit_to_show(pd.DataFrame({name: [3]})).persons == 0

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib._checks import check_number
+from cxlib._published import of_single_persons
 from cxlib.clean.losses import Cleaned
 from cxlib.sources import Source, load
 from cxlib.tables import ORDERS
@@ -78,7 +79,8 @@ def outliers(data: Source, *, z: float = 3.5) -> pd.DataFrame:
         found["fate"] == "kept", found["net_revenue"] / total if total else 0.0, 0.0
     )
     found["hours_to_refund"] = (lag / pd.Timedelta(hours=1)).astype(float)
-    return found[[*COLUMNS, "robust_z", "revenue_share", "fate", "hours_to_refund"]]
+    names = [*COLUMNS, "robust_z", "revenue_share", "fate", "hours_to_refund"]
+    return of_single_persons(found[names])
 
 
 def _sized(kept: ir.Table, dropped: ir.Table | None) -> ir.Table:

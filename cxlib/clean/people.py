@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import ParameterError, check_columns, check_date, check_number
+from cxlib._published import of_single_persons
 from cxlib.clean.freshness import contract_of
 from cxlib.sources import Source, as_table
 from cxlib.tables import midnight_after
@@ -76,7 +77,7 @@ def busiest(data: Source, *, as_of: str | dt.date | None = None, n: int = 10) ->
     top.insert(3, "times_median", top["n_rows"] / whole["median"] if len(top) else 0.0)
     if has_money:
         top["revenue_share"] = top["net_revenue"] / whole["revenue"] if whole["revenue"] else 0.0
-    return top
+    return of_single_persons(top)
 
 
 def orphans(a: Source, b: Source, *, on: str | Mapping[str, str]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 from cxlib._checks import ParameterError, check_date, check_number
 from cxlib._events import observed_events
 from cxlib._intervals import wilson
+from cxlib._published import of_single_persons
 from cxlib.funnel.attempts import attempts
 from cxlib.funnel.layout import took
 from cxlib.funnel.rule import Options, Rule, check_rule
@@ -103,11 +104,12 @@ def busiest_users(
     by_then = (rows["occurred_at"] < midnight_after(last_day)).fill_null(True)
     nobody = is_empty(rows["user_id"])
     lost = rows.aggregate(rows=by_then.sum(), nobody=(nobody & by_then).sum()).execute().iloc[0]
-    return table.assign(
+    table = table.assign(
         n_users=int(whole["n_users"]),
         n_without_user=int(lost["nobody"]),
         without_user_share=lost["nobody"] / lost["rows"],
     )
+    return of_single_persons(table)
 
 
 def _check_funnel(
