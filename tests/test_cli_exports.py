@@ -38,6 +38,9 @@ def test_check_says_how_an_export_is_read_and_what_is_lost(tmp_path: Path) -> No
         "  test_order      1       14.3%     1.00           0.9%  a test order, by flag, tag, e-mail or payment method",
         "  cancelled       1       14.3%    40.00          36.0%  cancelled by the shop or the customer",
         "  unpaid          1       14.3%    10.00           9.0%  never paid: pending, authorised, voided or expired",
+        "put right, or worth a look:",
+        "  note           rows  rows_share  revenue  revenue_share  meaning",
+        "  refund_netted     1       14.3%    -5.00          -4.5%  refunds, taken off the orders that they belong to",
         "worth mending: no_customer (14.3%): export e-mails or customer ids; guests cannot be followed",
     ]
     strict = check(str(path), "--timezone", "Europe/Paris")
@@ -54,6 +57,17 @@ def test_check_of_what_cannot_be_used(tmp_path: Path) -> None:
     assert check(str(path), "--columns", "x").exit_code == 2
     assert check(str(path), "--columns", "net_revenue=order_id").exit_code == 0
     assert check(str(path), "--timezone", "Mars").exit_code == 2
+
+
+def test_check_says_what_was_put_right(tmp_path: Path) -> None:
+    path = exports.write(
+        tmp_path / "x.csv", exports.online_retail("InvoiceNo", "UnitPrice", "CustomerID")
+    )
+    told = check(str(path), "--timezone", "Europe/London", "--max-loss", "1")
+    assert told.exit_code == 0
+    _, notes = told.stdout.split("put right, or worth a look:\n")
+    assert "refund_netted" in notes
+    assert "-15.00" in notes, "four alarm clocks at 3.75"
 
 
 def test_check_of_events_takes_what_events_need(tmp_path: Path) -> None:

@@ -65,6 +65,9 @@ def check_export(
         return Told((*lines, f"to fix: {error}"), is_usable=False)
     lines += _what_is_in_it(cleaned, contract)
     lines += _what_is_lost(cleaned)
+    if not cleaned.notes.empty:
+        names = ["note", *[name for name in _ACCOUNT if name in cleaned.notes]]
+        lines += ["put right, or worth a look:", *_written(cleaned.notes[names])]
     too_much = _lost_share(cleaned) > max_loss
     if too_much:
         lines.append(
@@ -142,7 +145,7 @@ def _written(losses: pd.DataFrame) -> Iterator[str]:
     for row in (dict(zip(text, text, strict=True)), *text.to_dict("records")):
         cells = (
             row[name].ljust(widths[name])
-            if name in ("rule", "meaning")
+            if name in ("rule", "note", "meaning")
             else row[name].rjust(widths[name])
             for name in map(str, text)
         )
