@@ -49,6 +49,13 @@ def _customers(tables: Tables) -> pd.DataFrame:
     return fit.customers().order_by("customer_id").execute()
 
 
+def _dropped(tables: Tables) -> pd.DataFrame:
+    users = cx.funnel_dropped(tables["events"], **STEPS, step=2)
+    return users.order_by("user_id").execute()
+
+
+CARTS: dict[str, Any] = {"cart": "cart", "checkout": "checkout", "value": "value"}
+VISITS: dict[str, Any] = {"as_of": AS_OF, "gap": "30 minutes"}
 FUNNELS_AND_RETENTION: dict[str, Callable[[Tables], pd.DataFrame]] = {
     "retention": lambda t: cx.retention(t["orders"], as_of=AS_OF, by="country"),
     "retention, exact periods": lambda t: cx.retention(
@@ -66,6 +73,18 @@ OTHERS: dict[str, Callable[[Tables], pd.DataFrame]] = {
     "experiment": _experiment,
     "fit_ltv, customers": _customers,
     "holdout_ltv": lambda t: cx.holdout_ltv(t["orders"], split="2024-06-30", as_of=AS_OF).table,
+    "time_to_convert": lambda t: cx.time_to_convert(t["events"], **STEPS, every="1 day"),
+    "funnel_trend": lambda t: cx.funnel_trend(t["events"], **STEPS, period="month"),
+    "funnel_totals": lambda t: cx.funnel_totals(t["events"], **STEPS),
+    "funnel_dropped": _dropped,
+    "busiest_users": lambda t: cx.busiest_users(t["events"], **STEPS),
+    "cart_abandonment": lambda t: cx.cart_abandonment(t["events"], **CARTS, as_of=AS_OF),
+    "transitions": lambda t: cx.transitions(t["events"], **VISITS),
+    "step_matrix": lambda t: cx.step_matrix(t["events"], **VISITS),
+    "flow": lambda t: cx.flow(t["events"], **VISITS),
+    "top_paths": lambda t: cx.top_paths(t["events"], **VISITS, end="purchase"),
+    "touches": lambda t: cx.touches(t["events"], **VISITS),
+    "touch_credit": lambda t: cx.touch_credit(t["events"], channel="channel", **VISITS),
     "activity": lambda t: cx.activity(t["orders"], as_of=AS_OF),
     "completeness": lambda t: cx.completeness(t["orders"]),
 }

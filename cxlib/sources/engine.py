@@ -52,6 +52,7 @@ def _own_engine() -> Any:
 @cache
 def _bounded(found: Any) -> Any:
     """Hold an engine, when it is first used, to what the environment says."""
+    found.raw_sql("set enable_progress_bar = false")  # it would stand in published pages
     if os.environ.get(THREADS):
         _set(found, "threads", _checked_threads(os.environ[THREADS], f"${THREADS}"))
     if os.environ.get(MEMORY):

@@ -12,6 +12,8 @@ from typing import Any
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import psycopg
+import sqlglot as sg
+import sqlglot.expressions as sge
 from ibis.backends.postgres import Backend
 from ibis.backends.sql.compilers.postgres import PostgresCompiler
 
@@ -32,12 +34,27 @@ FAULTS_OF_THE_SOURCE = (
 
 
 class _Compiler(PostgresCompiler):
-    """ibis' own, for which PostgreSQL casts no truth value to a bigint or a float."""
+    """ibis' own, but for a cast that PostgreSQL refuses, and for frames."""
 
     def visit_Cast(self, op: Any, *, arg: Any, to: Any) -> Any:  # noqa: N802
+        """Cast a truth value to a bigint or a float by way of an int."""
         if op.arg.dtype.is_boolean() and to.is_numeric():
             arg = self.cast(arg, dt.int32)
         return super().visit_Cast(op, arg=arg, to=to)
+
+    def visit_InMemoryTable(self, op: Any, *, name: str, schema: Any, data: Any) -> Any:  # noqa: N802
+        """Write a frame into the query itself, since the server holds no scratch table for it."""
+        rows = [
+            sge.Tuple(expressions=[sge.convert(value) for value in row])
+            for row in data.to_frame().itertuples(index=False)
+        ]
+        columns = [sg.to_identifier(column, quoted=True) for column in schema.names]
+        named = sge.TableAlias(this=sg.to_identifier(name, quoted=True), columns=columns)
+        typed = [
+            self.cast(sg.column(column, quoted=True), dtype).as_(column, quoted=True)
+            for column, dtype in schema.items()
+        ]
+        return sg.select(*typed).from_(sge.Values(expressions=rows, alias=named))
 
 
 class Warehouse(Backend):
@@ -68,6 +85,9 @@ class Warehouse(Backend):
         with telling(self.con.shown):
             self.con.rollback()
         self.con.execute("select 1")  # ibis' own transactions then nest in this one
+
+    def _register_in_memory_table(self, op: Any) -> None:
+        """Do nothing: the compiler writes the rows into the query."""
 
     def _cached_table(self, table: ir.Table) -> ir.CachedTable:
         """Return the table as it is: it is asked again where other engines keep a copy."""
