@@ -217,6 +217,9 @@ def fieller(
     return (middle - spread) / scale, (middle + spread) / scale
 
 
+_LARGEST_LOG = math.log(1e300)
+
+
 def log_ratio(
     treatment: Moments, control: Moments, alpha: float = 0.05, critical: float | None = None
 ) -> tuple[float, float]:
@@ -224,7 +227,7 @@ def log_ratio(
 
     Both means must be above zero. ``var(log mean) = squared_error / mean^2``, with
     Satterthwaite's degrees of freedom on that scale, as tea-tasting has it. ``critical``, where
-    given, is the factor on the standard error.
+    given, is the factor on the standard error. Null where the upper end is past all numbers.
     """
     from scipy.stats import t
 
@@ -233,6 +236,8 @@ def log_ratio(
         critical = float(t.isf(alpha / 2, _satterthwaite(*terms)))
     half = critical * math.sqrt(sum(squared for squared, _ in terms))
     centre = math.log(treatment.mean / control.mean)
+    if centre + half > _LARGEST_LOG:
+        return math.nan, math.nan
     return math.expm1(centre - half), math.expm1(centre + half)
 
 

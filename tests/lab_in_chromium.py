@@ -63,7 +63,15 @@ def served(folder: Path) -> Iterator[Lab]:
     project.mkdir()
     for name in ("notebooks", "data"):
         shutil.copytree(ROOT / name, project / name)
-    recipe = ["make", "-n", "-o", ".venv/.ready", "lab", f"BIN={Path(sys.executable).parent}"]
+    recipe = [
+        "make",
+        "-n",
+        "--no-print-directory",
+        "-o",
+        ".venv/.ready",
+        "lab",
+        f"BIN={Path(sys.executable).parent}",
+    ]
     said = subprocess.run(recipe, cwd=ROOT, capture_output=True, text=True, check=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

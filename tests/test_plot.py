@@ -16,14 +16,6 @@ import cxlib as cx
 mpl.use("Agg")
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
-
-
 def retention_table(groups: tuple[str, ...] = ()) -> pd.DataFrame:
     cohorts = pd.to_datetime(["2024-01-01", "2024-02-01", "2024-03-01"])
     rows = [

@@ -24,12 +24,6 @@ LONG = "a treatment with a name that is a good deal longer than any picture has 
 VARIANTS = ["B", HEBREW, LONG, "D", "E"]
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
 def lifts(n_metrics: int = 1, variants: list[str] | None = None) -> pd.DataFrame:
     """Lifts of .10, .11, … with limits .05 below and above."""
     rows = [(f"metric_{m}", name) for m in range(n_metrics) for name in variants or ["B"]]

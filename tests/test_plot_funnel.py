@@ -13,14 +13,6 @@ import cxlib as cx
 mpl.use("Agg")
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
-
-
 STEPS = pd.DataFrame(
     {"step": [1, 2, 3], "event": ["view", "cart", "buy"], "n": [1000, 300, 120],
      "rate": [1, 0.3, 0.12], "ci_low": [0.99, 0.27, 0.10], "ci_high": [1, 0.33, 0.14],

@@ -12,14 +12,6 @@ import cxlib as cx
 mpl.use("Agg")
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def orders() -> cx.Cleaned:
     raw = cx.simulate.orders(500, start="2023-06-01", as_of="2024-06-30", seed=3)

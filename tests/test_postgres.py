@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import ibis
+import pandas as pd
+import pyarrow as pa
 import pytest
-from analyses import ANALYSES, AS_OF, check_same, sample
+from analyses import ANALYSES, AS_OF, SAMPLE, check_same, sample
+from hypothesis import example, given
+from hypothesis import strategies as st
 from postgres_server import SECRET, programs, server
 
 import cxlib as cx
@@ -18,6 +24,29 @@ pytestmark = pytest.mark.skipif(programs() is None, reason="PostgreSQL is not in
 NAMES = ("orders", "events", "exposures")
 
 
+MESS = {
+    "order_id": ["1", "2", "2", " 3", "4\u200e", "5"],
+    "customer_id": ["Ann@x.org", "bob", "bob", "eve", "\u0643\u0627\u0641", "zoe"],
+    "ordered_at": [
+        "2024-03-31 01:30:00", "2024-05-02 10:00:00", "2024-05-02 10:00:00", "2024-05-03",
+        "2024-10-27 01:30:00", "2024-06-01T10:00:00",
+    ],
+    "net_revenue": ["20", "35.5", "35.5", "1,234.50", "\u0663\u066b\u0665", "7"],
+}  # fmt: skip
+"""A duplicate, blanks, marks, two alphabets, an hour that is skipped and one that comes twice."""
+
+
+def raw() -> dict[str, Any]:
+    """Return exports as they come, all text, in Arrow."""
+    csv = {"all_varchar": True, "header": True, "quote": '"', "escape": '"'}
+    tables = {
+        name: ibis.read_csv(SAMPLE / f"{name}.csv", **csv).to_pyarrow()
+        for name in ("orders", "exposures", "responses")
+    }
+    events = ibis.read_parquet(SAMPLE / "events.parquet").to_pyarrow()
+    return tables | {"events": events, "mess": pa.table(MESS)}
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Return a server's address; its database holds the cleaned sample."""
@@ -25,6 +54,8 @@ def address() -> Iterator[str]:
         writer = ibis.connect(address)
         for name, cleaned in sample().items():
             writer.create_table(name, cleaned.table.to_pyarrow())
+        for name, frame in raw().items():
+            writer.create_table(f"raw_{name}", frame)
         writer.create_table('odd "name; drop table orders', ibis.memtable({"user_id": ["a"]}))
         writer.disconnect()
         yield address
@@ -47,6 +78,60 @@ def test_answers_are_those_of_duckdb(
     name: str, here: dict[str, Any], there: dict[str, Any]
 ) -> None:
     check_same(name, here, there)
+
+
+CLEANING: dict[str, tuple[str, dict[str, Any]]] = {
+    "orders": ("orders", {"timezone": "Europe/London"}),
+    "mess": ("orders", {"timezone": "Europe/London", "max_loss": 1.0}),
+    "mess in UTC": ("orders", {"timezone": "Asia/Tehran", "naive": "utc", "max_loss": 1.0}),
+    "events": ("events", {"timezone": "Europe/London"}),
+    "exposures": ("exposures", {"timezone": "Europe/London"}),
+    "responses": ("responses", {"timezone": "Europe/London"}),
+}
+
+
+@pytest.mark.parametrize("case", CLEANING)
+def test_cleaning_is_that_of_duckdb(case: str, there: dict[str, Any]) -> None:
+    contract, options = CLEANING[case]
+    name, clean = case.split()[0], getattr(cx, f"clean_{contract}")
+    preset = "shopify" if name == "orders" else None
+    one, other = (
+        clean(cx.read(source, preset=preset), **options)
+        for source in (raw()[name], f"${{WAREHOUSE_URL}}::raw_{name}")
+    )
+    pd.testing.assert_frame_equal(one.losses, other.losses, check_dtype=False, rtol=1e-9)
+    by = one.contract.key or list(one.table.columns)
+    frames = (cleaned.table.order_by(by).execute() for cleaned in (one, other))
+    pd.testing.assert_frame_equal(*frames, check_dtype=False, rtol=1e-9)
+
+
+def test_text_that_does_not_read_is_an_error_and_a_format_is_refused(
+    there: dict[str, Any],
+) -> None:
+    columns = {"ordered_at": "customer_id", "customer_id": "order_id"}
+    mess = cx.read("${WAREHOUSE_URL}::raw_mess", columns=columns)
+    with pytest.raises(cx.DataError, match=r"'ordered_at' holds 6 values .*first: 'Ann@x.org'"):
+        cx.clean_orders(mess, timezone="UTC")
+    with pytest.raises(cx.ParameterError, match="make a view there with to_timestamp"):
+        cx.clean_orders(
+            cx.read("${WAREHOUSE_URL}::raw_mess"), timezone="UTC", date_format="%d.%m.%Y"
+        )
+
+
+@example(2000, 2, 29)
+@example(1900, 2, 29)
+@example(2024, 2, 29)
+@example(2023, 2, 29)
+@given(st.integers(1, 9999), st.integers(0, 13), st.integers(0, 32))
+def test_the_pattern_of_days_is_the_calendar(year: int, month: int, day: int) -> None:
+    """Held against Python's own calendar: leap years, lengths of months, the year 1 and 9999."""
+    from cxlib.sources.warehouse import DAY
+
+    try:
+        is_day = bool(dt.date(year, month, day))
+    except ValueError:
+        is_day = False
+    assert bool(re.fullmatch(DAY, f"{year:04}-{month:02}-{day:02}")) is is_day
 
 
 def test_only_small_tables_travel(

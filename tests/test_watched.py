@@ -38,7 +38,7 @@ def test_a_bar_gives_the_steps_and_is_there_for_who_watches(
     monkeypatch.setattr(_watched, "is_watched", lambda: True)
     monkeypatch.setattr(_watched, "QUIET_SECONDS", 0)
     assert list(_watched.progress(range(3), "counting")) == [0, 1, 2]
-    assert "counting" in capsys.readouterr().err
+    assert "counting" in "".join(capsys.readouterr()), "where the bar goes, the front end says"
 
 
 def test_a_published_page_has_no_trace_of_controls_and_bars(

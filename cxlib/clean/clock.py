@@ -181,8 +181,17 @@ def spark_format(date_format: str) -> str:
     return written
 
 
+READ_FORMATS = ("duckdb", "pyspark")
+"""Engines that read text by a format and give null where it does not fit."""
+
+
 def by_format(text: ir.Value, date_format: str, engine: str) -> ir.TimestampValue:
     """Return text as stamps (in UTC if the format says an offset), null where it does not fit."""
+    if engine not in READ_FORMATS:
+        raise ParameterError(
+            f"date_format={date_format!r}: {engine} has no reading that tells what does not fit; "
+            "make a view there with to_timestamp, and read that"
+        )
     has_offset = "%z" in date_format or "%Z" in date_format
     if engine == "pyspark":
         return in_utc(_try_to_timestamp(text, spark_format(date_format)), engine)

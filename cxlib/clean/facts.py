@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cxlib._checks import DataError
-from cxlib.clean.clock import Years, by_format, on_the_wall, years_between
+from cxlib.clean.clock import READ_FORMATS, Years, by_format, on_the_wall, years_between
 from cxlib.clean.parse import (
     Clock,
     Stamp,
@@ -232,6 +232,8 @@ def _unread(raw: ir.Table, name: str, bad: ir.BooleanValue, rows: int, clock: Cl
 
 def _formats(column: ir.StringColumn, clock: Clock) -> str:
     """Return which known formats fit every value of a column, to be said in a message."""
+    if clock.engine not in READ_FORMATS:
+        return ""
     filled = _is_filled(column)
     fits = {
         form: (by_format(text(column), form, clock.engine).notnull() | ~filled).all()

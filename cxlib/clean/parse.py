@@ -20,9 +20,10 @@ PLAIN_STAMP = "____-__-_____:__:__"
 ZONED = rf":\d{{2}}(\.\d+)? ?{OFFSET}\s*$"
 FORMAT_LETTERS = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
 
-# blanks at either end, and marks of writing direction anywhere: none of them is seen
-BLANK = r"\s\x{00a0}\x{202f}"
-MARKS = r"\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}\x{feff}"
+# blanks at either end, and marks of writing direction anywhere: none of them is seen; the
+# characters themselves, for engines differ in how they write their numbers
+BLANK = "\\s\u00a0\u202f"
+MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
 UNSEEN = rf"^[{BLANK}{MARKS}]+|[{BLANK}{MARKS}]+$|[{MARKS}]"
 ODD = r"^\s|\s$|[^ -~]"
 """What text of plain letters without blanks at its ends never matches."""

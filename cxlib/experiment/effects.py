@@ -126,8 +126,9 @@ def _lift(
     if math.isfinite(low):
         return (low, high, "") if base.mean > 0 else (-high, -low, "")
     if arm.mean > 0 and base.mean > 0:
-        why = "control is not told from zero: the lift's interval is by log ratio"
-        return *log_ratio(arm, base, level, critical), why
+        low, high = log_ratio(arm, base, level, critical)
+        if math.isfinite(high):
+            return low, high, "control is not told from zero: the lift's interval is by log ratio"
     return _NAN, _NAN, "control is not told from zero: no interval of the lift"
 
 

@@ -185,7 +185,7 @@ def ltv(fit: LtvFit, **start: Any) -> Panel:
             )
         )
     own = {name: getattr(fit, name) for name in ("horizon_days", "discount_rate", "margin")}
-    return Panel(views, own | start, {}, list(own))
+    return Panel(views, start, {}, list(own), own)
 
 
 def experiment(result: ExperimentResult, **start: Any) -> Panel:

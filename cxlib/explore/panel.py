@@ -6,7 +6,7 @@ import base64
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,7 @@ class Panel:
         start: Mapping[str, Any],
         known: Mapping[str, Sequence[Any]],
         main: Sequence[str],
+        own: Mapping[str, Any] | None = None,
     ) -> None:
         self._views = {view.name: view for view in views}
         self._view = views[0]
@@ -89,6 +90,8 @@ class Panel:
         self._choices: dict[str, Choice] = {}
         for view in views:
             self._choices |= choices_of(view.options, known)
+        for name, value in (own or {}).items():  # what the data's own methods take if left out
+            self._choices[name] = replace(self._choices[name], default=value)
         for name in [name for name in start if name not in self._choices]:
             hint = suggest(name, self._choices)
             raise ParameterError(f"{name!r} cannot be set here; {listed(self._choices)} can.{hint}")

@@ -26,8 +26,9 @@ MOST_ORDERS, DAY_STEPS = 12, 40
 
 def customers(fit: LtvFit, intervals: bool) -> ir.Table:
     """Return `LtvFit.customers`."""
+    by_history = _by_history(fit, intervals)
     assert fit._summary is not None  # else there was no history either
-    rows = join_frame(fit._summary, _by_history(fit, intervals), HISTORY)
+    rows = join_frame(fit._summary, by_history, HISTORY)
     spend = rows["level"] + rows["slope"] * rows["monetary_value"]
     found = {
         "customer_id": rows["customer_id"],

@@ -6,7 +6,7 @@ Imported only when an address asks for it: it needs the extra ``postgres``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ibis.expr.datatypes as dt
@@ -33,14 +33,45 @@ FAULTS_OF_THE_SOURCE = (
 )
 
 
+DAY = (
+    r"(\d{4}-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)"
+    r"|02-(0[1-9]|1\d|2[0-8]))|(\d\d(0[48]|[2468][048]|[13579][26])"
+    r"|([02468][048]|[13579][26])00)-02-29)"
+)
+TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?"
+ZONE = r"( ?(Z|UTC|[+-]\d\d(:?\d\d)?))?"
+READABLE = {
+    "integer": r"^\s*[+-]?\d{1,18}\s*$",
+    "floating": r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?\s*$",
+    "timestamp": rf"^\s*{DAY}([ T]{TIME}{ZONE})?\s*$",
+    "date": rf"^\s*{DAY}\s*$",
+}
+"""What text of each kind looks like: PostgreSQL before 16 has no cast that gives null instead."""
+
+
 class _Compiler(PostgresCompiler):
-    """ibis' own, but for a cast that PostgreSQL refuses, and for frames."""
+    """ibis' own, but for what PostgreSQL, or a session that may write nothing, refuses."""
 
     def visit_Cast(self, op: Any, *, arg: Any, to: Any) -> Any:  # noqa: N802
         """Cast a truth value to a bigint or a float by way of an int."""
         if op.arg.dtype.is_boolean() and to.is_numeric():
             arg = self.cast(arg, dt.int32)
         return super().visit_Cast(op, arg=arg, to=to)
+
+    def visit_TryCast(self, op: Any, *, arg: Any, to: Any) -> Any:  # noqa: N802
+        """Cast text only where it reads as what it is cast to; else give null."""
+        kinds = [kind for kind in READABLE if getattr(to, f"is_{kind}")()]
+        cast = self.visit_Cast(op, arg=arg, to=to)
+        if not op.arg.dtype.is_string() or not kinds:
+            return cast
+        fits = sge.RegexpLike(this=arg, expression=sge.convert(READABLE[kinds[0]]))
+        return self.if_(fits, cast, sge.Null())
+
+    def visit_Hash(self, op: Any, *, arg: Any) -> Any:  # noqa: N802
+        """Hash a whole row by its text."""
+        if op.arg.dtype.is_struct():
+            return self.f.hashtextextended(self.cast(arg, dt.string), 0)
+        return super().visit_Hash(op, arg=arg)
 
     def visit_InMemoryTable(self, op: Any, *, name: str, schema: Any, data: Any) -> Any:  # noqa: N802
         """Write a frame into the query itself, since the server holds no scratch table for it."""
@@ -125,3 +156,12 @@ class _ServerCursor(psycopg.ServerCursor):
     def execute(self, *args: Any, **kwargs: Any) -> Any:
         with telling(self.connection.shown):
             return super().execute(*args, **kwargs)
+
+    def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
+        with telling(self.connection.shown):
+            return super().fetchmany(*args, **kwargs)
+
+    def close(self) -> None:
+        """Close it, also after a fault that has already ended it."""
+        with suppress(psycopg.errors.InvalidCursorName, psycopg.OperationalError):
+            super().close()
