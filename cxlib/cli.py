@@ -209,6 +209,23 @@ def _publish(ready: ReadyPlan, output: Path, make: Runner, force: bool) -> None:
 
 
 @main.command()
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--last", metavar="N", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of runs; reports/runs.")
+@DEBUGGING
+def history(plan: Path, last: int, output: Path | None) -> None:
+    """Print the last runs of PLAN and their headlines, each beside the run before.
+
+    A number that left its control limits is marked with an exclamation mark.
+    """
+    from cxlib.report.plan import find_root
+    from cxlib.report.told import lines
+
+    for line in lines(output or find_root(plan) / "reports" / "runs", plan.stem, last):
+        click.echo(line)
+
+
+@main.command()
 @click.argument("path")
 @click.option("--preset", help="The export's format; recognised by its columns without.")
 @click.option("--timezone", default="UTC", show_default=True, help="The shop's own clock.")

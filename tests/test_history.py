@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from report_project import write_notebook, write_plan
 
 import cxlib as cx
+from cxlib import cli
 from cxlib.headline import HEADLINE_MIME
 from cxlib.report import history
 
@@ -172,3 +175,28 @@ def test_numbers_of_one_process_leave_the_limits_as_rarely_as_is_said() -> None:
     ]
     share = np.mean([one is not None for one in left])
     assert share == pytest.approx(1 / 40, abs=4 * np.sqrt(0.025 * 0.975 / 4000))
+
+
+def test_the_command_prints_runs_with_their_headlines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_notebook(tmp_path, "01_one", 'as_of: str = "2024-12-31"', "# One")
+    plan = str(write_plan(tmp_path, "reports: [{notebook: 01_one}]"))
+    told = CliRunner().invoke(cli.main, ["history", plan])
+    assert told.exit_code == cli.REFUSED
+    assert "no run of plan 'weekly' is kept" in told.stderr
+    runs = tmp_path / "reports" / "runs" / "weekly"
+    for number, value in enumerate([*FLOW, 55.81]):
+        low_and_high = {"low": value - 1, "high": value + 1}
+        one = run(f"2025-01-{number + 10}", value, headlines=[card(value, **low_and_high)])
+        publish(runs, one)
+    told = CliRunner().invoke(cli.main, ["history", plan, "--last", "2"])
+    assert told.stdout.splitlines() == [
+        "2025-01-20  succeeded, run 2025-01-20T03:00:00Z",
+        "  01_one: succeeded",
+        "    kept: 55.8 (54.8 to 56.8), 52.1 on 2025-01-19  ! above its limits, 45.8 to 55.8",
+        "2025-01-19  succeeded, run 2025-01-19T03:00:00Z",
+        "  01_one: succeeded",
+        "    kept: 52.1 (51.1 to 53.1), 53.6 on 2025-01-18",
+    ]

@@ -11,6 +11,7 @@ from cxlib.report import pool
 from cxlib.report.runner import Result, Task, ended_badly, told
 
 SCHEME = "dask://"
+PATIENCE_SECONDS = 10
 
 
 def run(tasks: Sequence[Task], listener: pool.Listener, address: str) -> Iterator[Result]:
@@ -58,7 +59,7 @@ def _client(address: str) -> Any:
             f"--executor {address!r} needs dask: pip install 'cxlib[dask]'"
         ) from None
     try:
-        return Client(address.removeprefix(SCHEME), timeout=10, set_as_default=False)
+        return Client(address.removeprefix(SCHEME), timeout=PATIENCE_SECONDS)
     except (OSError, ValueError) as error:
         raise ParameterError(f"--executor {address!r}: no scheduler answers: {error}") from None
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cxlib.report import folders, page
+from cxlib.report.record import SCHEMA
 from cxlib.report.runner import SKIPPED, SUCCEEDED, Task
 
-SCHEMA = 2
 GOOD = (SUCCEEDED, SKIPPED)
 Record = dict[str, Any]
 

@@ -6,7 +6,6 @@ that imports are paid once for a run and no report meets what another left behin
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
@@ -148,14 +147,15 @@ class _Attempt:
     """A report being made in a process of its own."""
 
     def __init__(self, turn: _Turn, home: str, threads: int) -> None:
-        self.turn, self.started = turn, time.monotonic()
-        self.deadline = self.started + turn.task.job.limits.report_seconds
+        self.turn = turn
         self.answers, answering = CONTEXT.Pipe(duplex=False)
         self.process = CONTEXT.Process(
             target=_apart, args=(turn.task, answering, home, threads), name=turn.task.job.name
         )
-        self.process.start()
+        self.process.start()  # for the first one, when everything is imported
         answering.close()
+        self.started = time.monotonic()
+        self.deadline = self.started + turn.task.job.limits.report_seconds
 
     def heard(self, listener: Listener) -> Result | None:
         """Take what the process has to say; its result, if it is that."""
@@ -175,10 +175,7 @@ class _Attempt:
 
     def _lost(self, name: str, message: str, status: str) -> Result:
         task = self.turn.task
-        executed = task.folder / "notebooks" / f"{task.job.name}.ipynb"
-        cell = None
-        with contextlib.suppress(Exception):  # it may be torn, or not there
-            cell = last_started(executed)
+        cell = last_started(task.folder / "notebooks" / f"{task.job.name}.ipynb")
         error: dict[str, Any] = {"name": name, "message": message, "cell": cell, "last_lines": []}
         seconds = round(time.monotonic() - self.started, 3)
         return replace(ended_badly(task, seconds, error), status=status)

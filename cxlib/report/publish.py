@@ -10,10 +10,11 @@ from pathlib import Path
 
 from cxlib._checks import DataError
 from cxlib.report import finish, folders, history, overview, pool, runner
-from cxlib.report.former import GOOD, SCHEMA, Former, Record
+from cxlib.report.former import GOOD, Former, Record
 from cxlib.report.inputs import fingerprint
 from cxlib.report.jobs import Job, ReadyPlan
 from cxlib.report.lock import cannot_write
+from cxlib.report.record import SCHEMA
 from cxlib.report.runner import INTERRUPTED, SKIPPED, SUCCEEDED, Result, Task
 from cxlib.report.work import WORK, Work, key_of, versions
 

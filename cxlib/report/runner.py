@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -134,6 +135,8 @@ def execute(task: Task, moved: Callable[[int, int], None] = lambda cell, cells: 
         (task.folder / f"{job.name}.html").write_text(text, encoding="utf-8")
         return result
     except Exception as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            executed.unlink(missing_ok=True)  # half of it would keep the others from being written
         seconds = round(time.monotonic() - started, 3)
         return ended_badly(task, seconds, told(error, executed if running else None))
 
@@ -188,13 +191,21 @@ def _run_notebook(
 
 def _keep_tidy(executed: Path, task: Task) -> None:
     """Name in the executed notebook what was run, not where this machine put it."""
-    if executed.is_file():
-        notebook = nbformat.read(executed, as_version=4)
+    notebook = _read(executed)
+    if notebook is not None:
         record = notebook.metadata.get("papermill", {})
         record.update(input_path=task.job.notebook.name, output_path=executed.name)
         beside.lighten(notebook)
         privacy.hide_in(notebook, task.job.parameters)
         nbformat.write(notebook, executed)
+
+
+def _read(executed: Path) -> nbformat.NotebookNode | None:
+    """Read an executed notebook; there is none where its writer was killed or the disk is full."""
+    try:
+        return nbformat.read(executed, as_version=4)
+    except Exception:
+        return None
 
 
 def displayed(notebook: nbformat.NotebookNode, mime: str) -> list[dict[str, Any]]:
@@ -217,7 +228,7 @@ def told(error: BaseException, executed: Path | None = None) -> dict[str, Any]:
         lines = "".join(traceback.format_exception(error)).splitlines()
         name, cell = type(error).__name__, None
         message = (str(error).strip().splitlines() or ["no message"])[0]
-        if executed is not None and executed.is_file():
+        if executed is not None:
             cell = last_started(executed)
     return {"name": name, "message": message, "cell": cell, "last_lines": lines[-LAST_LINES:]}
 
@@ -227,7 +238,9 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 def last_started(executed: Path) -> int | None:
     """Return the number of the last code cell that began, counted as JupyterLab counts."""
-    notebook = nbformat.read(executed, as_version=4)
+    notebook = _read(executed)
+    if notebook is None:
+        return None
     begun = [
         cell.metadata.get("papermill", {}).get("start_time") is not None
         for cell in notebook.cells

@@ -12,6 +12,7 @@ import experiment
 import funnel
 import fuzz
 import ltv
+import report
 import retention
 
 
@@ -62,3 +63,4 @@ if __name__ == "__main__":
     funnel.main()
     experiment.main()
     fuzz.main()
+    report.main()
