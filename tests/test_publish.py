@@ -628,6 +628,16 @@ def test_what_a_killed_run_left_is_cleared_away(project: Path) -> None:
     assert names_in(plan) == ["2024-11-30", "2024-12-31", "latest", history.REPLACED]
 
 
+def test_what_took_long_the_last_time_begins_first(project: Path) -> None:
+    folder, _ = published(project)
+    text = (folder / "run.json").read_text()
+    name = '"name": "02_two",\n      "title": "Report 02_two",\n      "status": "succeeded",\n      "duration_seconds": '
+    assert name in text
+    (folder / "run.json").write_text(text.replace(name, name + "9"))
+    published(project)
+    assert MADE == ["02_two", "01_one"]
+
+
 def test_latest_names_the_last_day(project: Path) -> None:
     folder, _ = published(project)
     assert (folder.parent / "latest" / "index.html").is_file()

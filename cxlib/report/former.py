@@ -36,6 +36,10 @@ class Former:
         except (OSError, ValueError, KeyError, TypeError):
             return cls(folder)
 
+    def seconds(self, name: str) -> int:
+        """Return how long a report took, roughly: long ones begin first, so that none is late."""
+        return round(self.reports.get(name, {}).get("duration_seconds", 0))
+
     def unchanged(self, task: Task) -> Record | None:
         """Return the entry of a report that would come out the same again."""
         entry = self.reports.get(task.job.name)

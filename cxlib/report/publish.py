@@ -132,6 +132,7 @@ class _Run:
         for result in known.values():
             self.listener.ended(result)
         left = [task for task in asked if task.job.name not in known]
+        left.sort(key=lambda task: self.former.seconds(task.job.name), reverse=True)
         for task in left:
             self.work.forget(task.job.name)
         try:
