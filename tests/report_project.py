@@ -60,7 +60,11 @@ def start(
     """Start ``cx run`` on a plan of the project, in a process of its own."""
     command = [sys.executable, "-m", "cxlib.cli", "run", f"reports/plans/{plan}.yml", *arguments]
     pipe = subprocess.PIPE
-    return subprocess.Popen([*prefix, *command], cwd=project, stdout=pipe, stderr=pipe, text=True)
+    # under pytest's own variable, ipykernel leaves what child processes print alone
+    env = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return subprocess.Popen(
+        [*prefix, *command], cwd=project, stdout=pipe, stderr=pipe, text=True, env=env
+    )
 
 
 def record_of(project: Path, day: str = "2024-12-31", plan: str = "weekly") -> dict[str, Any]:

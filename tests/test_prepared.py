@@ -54,8 +54,8 @@ def test_it_is_what_cleaning_gives(
     prepare(plan, keep=kept)
     assert len(list(kept.glob("*.parquet"))) == 1, "cleaned once for three reports"
     monkeypatch.setenv(prepared.FOLDER, str(kept))
-    monkeypatch.setattr(clean.orders, "_typed", None)
-    monkeypatch.setattr(clean.others, "_typed", None)
+    monkeypatch.setattr(clean.orders, "check_clock", None)
+    monkeypatch.setattr(clean.others, "check_clock", None)
     found = cleaner(cx.read(source, **read), **ways)
     pd.testing.assert_frame_equal(rows(found), rows(own))
     pd.testing.assert_frame_equal(found.losses, own.losses)
@@ -81,10 +81,10 @@ def test_how_much_may_be_lost_is_checked_anew(
     source = str(write_orders(tmp_path, text))
     raw = cx.read(source)
     ways = {"timezone": "UTC", "currency": None, "date_format": None, "naive": None}
-    ways |= {"decimal": None}
+    ways |= {"decimal": None, "exclude": [], "skip_rules": []}
     prepared.remember(tmp_path, cx.clean_orders(raw, timezone="UTC", max_loss=1), raw, ways)
     monkeypatch.setenv(prepared.FOLDER, str(tmp_path))
-    monkeypatch.setattr(clean.orders, "_typed", None)
+    monkeypatch.setattr(clean.orders, "check_clock", None)
     assert cx.clean_orders(cx.read(source), timezone="UTC", max_loss=1).kept_rows == 2
     with pytest.raises(cx.DataError, match="cleaning drops 33.3% of 3 rows"):
         cx.clean_orders(cx.read(source), timezone="UTC", max_loss=0.3)

@@ -59,9 +59,12 @@ def recalled(
 
 
 def remember(folder: Path, cleaned: Cleaned, raw: Raw, given: Mapping[str, Any]) -> None:
-    """Keep a cleaned table and its account; what `recalled` will look for comes last."""
+    """Keep a cleaned table and its account; what `recalled` will look for comes last.
+
+    Only what DuckDB holds: the rows of a warehouse stay there.
+    """
     contract = cleaned.contract
-    if contract is None or raw.read_as is None:
+    if contract is None or raw.read_as is None or raw.table.get_backend().name != "duckdb":
         return
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     base = folder / _name(raw, contract, given)

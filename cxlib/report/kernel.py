@@ -54,9 +54,8 @@ class CappedStream(OutStream):
             self._printed += len(string)
         if len(string) <= room:
             super().write(string)
-        elif room > 0:
+        elif room >= 0:  # once: from here on there is less than no room
             super().write(f"{string[:room]}\n{CUT}\n")
-            self._printed = max(self._printed, MOST_PRINTED + 1)
         return len(string)
 
 
