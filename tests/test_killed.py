@@ -79,7 +79,7 @@ def test_killed_at_any_moment_a_run_is_taken_up_where_it_stood(project: Path) ->
     assert not kept & set(again), "what was done is not done again"
     assert sorted({*before, *again}) == list("123456")
     plan = project / "reports" / "runs" / "weekly"
-    assert sorted(path.name for path in plan.iterdir()) == ["2024-12-31", "latest"]
+    assert sorted(path.name for path in plan.iterdir()) == ["2024-12-31", "index.html", "latest"]
     assert (plan / "latest" / "works-6.html").is_file()
 
 
