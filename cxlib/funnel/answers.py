@@ -11,6 +11,7 @@ from cxlib._checks import check_number
 from cxlib.funnel.attempts import attempts
 from cxlib.funnel.attribution import End, check_attribution, with_label
 from cxlib.funnel.layout import COUNTS, QUARTILES, laid_out, quartiles_between_steps, users_at_steps
+from cxlib.funnel.moments import with_short_ids
 from cxlib.funnel.rule import Order, Reentry, Scope, Ties, check_rule
 from cxlib.funnel.seen import seen_events
 from cxlib.funnel.steps import Exclude, Step
@@ -159,6 +160,7 @@ def funnel(
     check_number("alpha", alpha, 0, 1, open_low=True)
     check_attribution(attribution, rule)
     seen, account = seen_events(events, rule)
+    seen = with_short_ids(seen)
     users = attempts(seen, rule)
     if by is not None:
         users = with_label(users, seen, group_label(seen, by, EVENTS, STEPS), rule, attribution)

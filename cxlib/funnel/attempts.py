@@ -45,7 +45,7 @@ def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
     Of several attempts of the greatest depth, the one with the most steps taken, then the first
     to be complete, then the one that entered last.
     """
-    rows = step_rows(seen, rule)
+    rows = step_rows(seen, rule).cache()  # each level reads them again, the source only once
     if rule.order == "any":
         return attempts_in_any_order(rows, rule)
     still_open, found = levels(rows, rule)
@@ -60,15 +60,38 @@ def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
 
 def _deepest(still_open: ir.Table, found: Sequence[Level], rule: Rule) -> ir.Table:
     """Return the best of each user's first attempts at every level."""
+    if not any(step.optional for step in rule.steps):
+        return _deepest_of_chain(still_open, found, rule)
     every = [_as_attempt(Level((0,), still_open), 0, rule)]
     every += [_as_attempt(level, level.path[-1] + 1, rule) for level in found]
     table = ibis.union(*every)
-    best: list[ir.Value] = [ibis.desc("depth")]
-    if any(step.optional for step in rule.steps):
-        best += [ibis.desc("n_taken"), "ended", ibis.desc("at_1"), ibis.desc("path")]
+    best = [ibis.desc("depth"), ibis.desc("n_taken"), "ended", ibis.desc("at_1"), ibis.desc("path")]
     order = ibis.window(group_by=rule.keys, order_by=best)
     first = table.mutate(place=ibis.row_number().over(order)).filter(ibis._["place"] == 0)
     return first.select(*rule.keys, *_times(rule), "depth")
+
+
+def _deepest_of_chain(still_open: ir.Table, found: Sequence[Level], rule: Rule) -> ir.Table:
+    """Return the same where each level's users are among those of the level before."""
+    ends = found[0].table.select(*rule.keys, at_1="at_1", opened=ibis.null(AT))
+    opens = still_open.select(*rule.keys, at_1=ibis.null(AT), opened="at_1")
+    entries = ibis.union(ends, opens)
+    users = entries.group_by(rule.keys).aggregate(
+        t_1_1=entries["at_1"].min(), t_0_1=entries["opened"].min()
+    )
+    for level in found[1:]:
+        times = {f"t_{len(level.path)}_{step + 1}": f"at_{step + 1}" for step in level.path}
+        first = first_of(level, rule).rename(times)
+        users = users.left_join(first, rule.keys).select(users, *times)
+    deepest = len(found)
+    at = {
+        f"at_{k}": ibis.coalesce(
+            *(users[f"t_{depth}_{k}"] for depth in range(deepest, k - 1 - (k == 1), -1))
+        )
+        for k in range(1, deepest + 1)
+    }
+    reached = [(users[f"t_{depth}_1"].notnull(), depth) for depth in range(deepest, 0, -1)]
+    return users.select(*rule.keys, **at, depth=ibis.cases(*reached, else_=0))
 
 
 def _as_attempt(level: Level, depth: int, rule: Rule) -> ir.Table:

@@ -1,20 +1,21 @@
 """The backward chain: attempts at each step, found in the engine without a self-join.
 
 The entry that an attempt can claim never falls with time, and neither do the times of its
-later steps. So the latest survivor before a candidate is its best, a running maximum finds
-it, and whom the best does not bring into the window nobody does. Each level sorts the
-survivors of one step with the events of the next, and needs no join.
+later steps. So the latest survivor before a candidate is its best, an ASOF join finds it where
+the engine has one and a running maximum where not, and whom the best does not bring into the
+window nobody does. Each level sorts the survivors of one step and the events of the next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
 
 from cxlib.funnel import exclusions, strict
-from cxlib.funnel.moments import AT, moments, number_of, so_far
+from cxlib.funnel.moments import AT, is_quick, moments, number_of, so_far
 from cxlib.funnel.rule import Rule, interval
 
 
@@ -78,7 +79,34 @@ def _at_step(table: ir.Table, k: int, rule: Rule, by_moment: bool) -> ir.Table:
 def _claim(level: Level, candidates: ir.Table, k: int, rule: Rule) -> ir.Table:
     """Return the candidates that carry on an attempt of the level before, in time."""
     extra = [name for name in candidates.columns if name not in (*rule.keys, "at")]
-    by_moment = bool(extra)
+    if not extra and is_quick(level.table):
+        claimed = _claimed_by_join(level, candidates, rule)
+    else:
+        claimed = _claimed_by_window(level, candidates, extra, rule)
+    reached = claimed.filter(claimed["at"] <= claimed["at_1"] + interval(rule.window))
+    length = rule.steps[k].length
+    if length is not None:
+        reached = reached.filter(reached["at"] <= reached[level.times[-1]] + interval(length))
+    if rule.order == "strict":
+        reached = strict.nothing_between(reached, level.path[-1])
+    reached = exclusions.clean(reached, level.path, k, rule)
+    return reached.select(*rule.keys, "at", *extra, *level.times, **{f"at_{k + 1}": reached["at"]})
+
+
+def _claimed_by_join(level: Level, candidates: ir.Table, rule: Rule) -> ir.Table:
+    """Give each candidate the latest attempt before it, by the engine's own join for that."""
+    before = level.table.view()
+    in_time = candidates["at"] > before["at"]
+    if rule.ties != "strict":
+        in_time = candidates["at"] >= before["at"]
+    both = candidates.asof_join(before, in_time, [candidates[k] == before[k] for k in rule.keys])
+    return both.select(*rule.keys, "at", *level.times)
+
+
+def _claimed_by_window(
+    level: Level, candidates: ir.Table, extra: Sequence[str], rule: Rule
+) -> ir.Table:
+    """Give each candidate the latest attempt before it, by a running maximum."""
     left = (
         strict.may_leave(level.table, level.path, rule) if rule.order == "strict" else level.table
     )
@@ -103,22 +131,13 @@ def _claim(level: Level, candidates: ir.Table, k: int, rule: Rule) -> ir.Table:
         ),
     )
     # Events of one moment: the step before counts first, unless the moment is told apart.
-    later_only = by_moment or rule.ties == "strict"
+    later_only = bool(extra) or rule.ties == "strict"
     of_one_moment = both["is_candidate"].desc() if later_only else both["is_candidate"].asc()
     window = so_far(rule, [both["at"], of_one_moment])
     claimed = both.mutate(
         **{name: both[name].max().over(window) for name in (*level.times, *marks)}
     )
-    reached = claimed.filter(
-        (claimed["is_candidate"] == 1) & (claimed["at"] <= claimed["at_1"] + interval(rule.window))
-    )
-    length = rule.steps[k].length
-    if length is not None:
-        reached = reached.filter(reached["at"] <= reached[level.times[-1]] + interval(length))
-    if rule.order == "strict":
-        reached = strict.nothing_between(reached, level.path[-1])
-    reached = exclusions.clean(reached, level.path, k, rule)
-    return reached.select(*rule.keys, "at", *extra, *level.times, **{f"at_{k + 1}": reached["at"]})
+    return claimed.filter(claimed["is_candidate"] == 1)
 
 
 def _stay(level: Level, k: int, rule: Rule) -> ir.Table:

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from functools import reduce
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from cxlib.funnel.rule import Rule
 from cxlib.funnel.steps import matches
 
 AT = "timestamp(6)"
+QUICK = ("duckdb",)
 
 
 def step_rows(seen: ir.Table, rule: Rule) -> ir.Table:
@@ -25,6 +27,25 @@ def step_rows(seen: ir.Table, rule: Rule) -> ir.Table:
     if rule.order != "strict":
         seen = seen.filter(ibis.or_(*kinds.values(), *voids.values()))
     return seen.select(*rule.keys, **kinds, **voids, at=seen["occurred_at"].cast(AT))
+
+
+@ibis.udf.scalar.builtin(name="hash")
+def _wide_hash(text: str) -> dt.uint64:  # type: ignore[empty-body]
+    """Return DuckDB's 64-bit hash."""
+
+
+def is_quick(table: ir.Table) -> bool:
+    """Say whether the engine has a 64-bit hash and an ASOF join."""
+    return table.get_backend().name in QUICK
+
+
+def with_short_ids(seen: ir.Table) -> ir.Table:
+    """Return the events with users as numbers, for counting them, where the engine is quick.
+
+    Sorting numbers takes half the time of sorting text. The odds that any two of a million users
+    share one of 2^64 numbers are 1 in 37 million (n² / 2^65).
+    """
+    return seen.mutate(user_id=_wide_hash(seen["user_id"])) if is_quick(seen) else seen
 
 
 def whose(seen: ir.Table, rule: Rule) -> ir.Table:
