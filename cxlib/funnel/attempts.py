@@ -46,6 +46,7 @@ def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
     to be complete, then the one that entered last.
     """
     rows = step_rows(seen, rule).cache()  # each level reads them again, the source only once
+    rows = rows.mutate(at=rows["at"].cast(AT))  # Spark's tables forget the precision
     if rule.order == "any":
         return attempts_in_any_order(rows, rule)
     still_open, found = levels(rows, rule)
