@@ -37,7 +37,7 @@ def test_a_cluster_of_two_workers_makes_the_same_reports(tmp_path: Path) -> None
         workers = {worker.pid for worker in cluster.workers.values()}
         address = cluster.scheduler_address.replace("tcp://", "dask://")
         process = start(tmp_path, "--executor", address)
-        out, err = process.communicate(timeout=400)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 1, err
     assert "Traceback" not in err
     record = record_of(tmp_path)

@@ -7,13 +7,14 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from report_project import alive, record_of, start, write_notebook, write_plan
 
-from cxlib.report import folders, lock, work
+from cxlib.report import lock, work
 
 ASKS = 'as_of: str = "2024-12-31"\nn: int = 0\nseconds: float = 0.3'
 # a file that a notebook names is part of what its page is made from: this one is not named whole
@@ -47,6 +48,11 @@ def nothing_runs(project: Path) -> None:
     raise AssertionError(f"still alive: {alive(str(project))}")
 
 
+def ended(code: str, *arguments: str) -> int:
+    """Return the exit code of a Python process."""
+    return subprocess.run([sys.executable, "-c", code, *arguments], check=False).returncode
+
+
 def begun(project: Path) -> list[str]:
     return (project / "begun").read_text().split()
 
@@ -65,7 +71,7 @@ def test_killed_at_any_moment_a_run_is_taken_up_where_it_stood(project: Path) ->
         lines(process, reached)
         time.sleep(chance.uniform(0, 0.6))
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.communicate(timeout=120)
         nothing_runs(project)
         assert kept <= done(project) or not done(project), "nothing that was done is lost"
         kept |= done(project)
@@ -83,29 +89,30 @@ def test_killed_at_any_moment_a_run_is_taken_up_where_it_stood(project: Path) ->
     assert (plan / "latest" / "works-6.html").is_file()
 
 
+PUBLISHES = """
+import os, sys
+from pathlib import Path
+from cxlib.report import folders, lock
+
+target, made, step = Path(sys.argv[1]), *sys.argv[2:]
+with lock.locked(target.parent), folders.staging(target) as staging:
+    for name in ("index.html", "run.json"):
+        (staging / name).write_text(made)
+    if step:
+        setattr(os if step == "replace" else folders, step, lambda *_: os.kill(os.getpid(), 9))
+    folders.publish(staging, target)
+"""
+
+
 @pytest.mark.parametrize("step", ["flush", "swap", "_exchange", "replace"])
-def test_killed_while_publishing_the_pages_are_whole(
-    project: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_killed_while_publishing_the_pages_are_whole(tmp_path: Path, step: str) -> None:
     """A death at each step of the move, in a process that dies there for real."""
-    target = project / "runs" / "weekly" / "2024-12-31"
-    for made in ("old", "new"):
-        child = os.fork()
-        if child == 0:
-            with lock.locked(target.parent), folders.staging(target) as staging:
-                for name in ("index.html", "run.json"):
-                    (staging / name).write_text(made)
-                if made == "new":
-                    home = os if step == "replace" else folders
-                    monkeypatch.setattr(home, step, lambda *_: os.kill(os.getpid(), 9))
-                folders.publish(staging, target)
-            os._exit(0)
-        os.waitpid(child, 0)
+    target = tmp_path / "runs" / "weekly" / "2024-12-31"
+    assert ended(PUBLISHES, str(target), "old", "") == 0
+    ended(PUBLISHES, str(target), "new", step)
     found = {(target / name).read_text() for name in ("index.html", "run.json")}
     assert found in ({"old"}, {"new"})
-    with lock.locked(target.parent), folders.staging(target) as staging:
-        (staging / "index.html").write_text("newest")
-        folders.publish(staging, target)
+    assert ended(PUBLISHES, str(target), "newest", "") == 0
     assert (target.parent / "latest" / "index.html").read_text() == "newest"
     assert sorted(path.name for path in target.parent.iterdir()) == ["2024-12-31", "latest"]
 
@@ -135,15 +142,25 @@ def test_an_interrupted_run_says_so_and_leaves_no_kernel(
     assert [one["status"] for one in record["reports"]] == ["succeeded"] + ["interrupted"] * 3
 
 
+HOLDS = """
+import os, sys
+from pathlib import Path
+from cxlib.report import lock
+
+with lock.locked(Path(sys.argv[1])):
+    print(os.getpid(), flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
 def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
     plan = tmp_path / "runs" / "weekly"
-    child = os.fork()
-    if child == 0:
-        with lock.locked(plan):
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+    holder = subprocess.run(
+        [sys.executable, "-c", HOLDS, str(plan)], capture_output=True, text=True, check=False
+    )
+    assert holder.returncode == -signal.SIGKILL, holder.stderr
     held = json.loads((plan / lock.NAME).read_text())
-    assert held["pid"] == child
+    assert held["pid"] == int(holder.stdout)
     with lock.locked(plan):
         assert json.loads((plan / lock.NAME).read_text())["pid"] == os.getpid()
         with pytest.raises(lock.BusyError, match=f"process {os.getpid()}, since 20"):  # noqa: SIM117

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from report_project import write_notebook
 
-from cxlib.report import runner
+from cxlib.report import kernel, runner
 from cxlib.report.jobs import Job, Limits
 from cxlib.report.runner import Task, execute
 
@@ -131,3 +135,18 @@ def test_a_worker_keeps_the_user_s_habits_out_of_its_kernels(
     assert os.environ["IPYTHONDIR"] == str(tmp_path)
     assert os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] == "1"
     assert quiet == [1, 2]
+
+
+def test_a_report_goes_on_while_what_stems_from_it_is_ended(tmp_path: Path) -> None:
+    """If its run dies at that moment, the report's process must be awake to end the rest."""
+    code = "import subprocess, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code], start_new_session=True) as parent:
+        process = psutil.Process(parent.pid)
+        while not process.children():
+            time.sleep(0.01)
+        (child,) = process.children()
+        assert list(kernel._descendants(parent.pid)) == [child.pid]
+        assert child.status() == psutil.STATUS_STOPPED
+        assert process.status() != psutil.STATUS_STOPPED
+        kernel.end_family(parent.pid)
+    assert psutil.wait_procs([child], timeout=60)[1] == []

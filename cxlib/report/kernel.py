@@ -219,20 +219,23 @@ def _prctl(option: int, value: int) -> None:
 
 def end_family(pid: int) -> None:
     """End a process, all that stem from it, and its group."""
-    for one in reversed(list(_family(pid))):
+    for one in reversed([pid, *_descendants(pid)]):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(one, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
-def _family(pid: int) -> Iterator[int]:
+def _descendants(pid: int) -> Iterator[int]:
+    """Yield what stems from a process, held still so that nothing is born while it is counted.
+
+    The process itself goes on: if its run is killed at this moment, it must end the others.
+    """
     import psutil
 
     with contextlib.suppress(psutil.Error):
-        parent = psutil.Process(pid)
-        if pid != os.getpid():
-            parent.suspend()  # so that it has no more children while they are counted
-        yield pid
-        for child in parent.children():
-            yield from _family(child.pid)
+        for child in psutil.Process(pid).children():
+            with contextlib.suppress(psutil.Error):
+                child.suspend()
+                yield child.pid
+                yield from _descendants(child.pid)
