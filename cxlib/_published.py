@@ -23,6 +23,8 @@ ID = re.compile(
     re.IGNORECASE,
 )
 OF_PERSONS = "cx_of_single_persons"
+FITTED = "cx_fitted"
+"""Marks a table of texts that was made from a fitted one: it is shown as it is."""
 
 PEOPLE = (
     "n",
@@ -100,13 +102,15 @@ class Fit:
     def note(self) -> str:
         """What was hidden and why, for the reader; empty where nothing was."""
         if self.persons:
+            rows = "1 row" if self.persons == 1 else f"{self.persons:,} rows, each"
             return (
-                f"{self.persons:,} rows, each of one customer or order, are not shown here; a "
-                "notebook's parameter show_ids: bool = True asks for them."
+                f"Not shown here, to protect customers: {rows} of one customer or order. A "
+                "notebook that declares show_ids: bool = True shows them."
             )
         told, least = [], min_group()
         if self.joined:
-            told.append(f"{self.joined} bins of fewer than {least} people, joined to the next")
+            bins = "1 bin" if self.joined == 1 else f"{self.joined} bins"
+            told.append(f"{bins} of fewer than {least} people, joined to the next")
         if self.small.any():
             told.append(
                 f"{int(self.small.sum()):,} of {len(self.small):,} rows, of fewer than {least} "
@@ -114,7 +118,8 @@ class Fit:
             )
         if (self.poor & ~self.small).any():
             money = int((self.poor & ~self.small).sum())
-            told.append(f"the money in {money:,} rows, paid by fewer than {least} people")
+            rows = "1 row" if money == 1 else f"{money:,} rows"
+            told.append(f"the money in {rows}, paid by fewer than {least} people")
         return f"* Hidden to protect customers: {'; '.join(told)}." if told else ""
 
     def cut(self, rows: int | None) -> Fit:
@@ -135,6 +140,10 @@ def fit_to_show(table: pd.DataFrame) -> Fit:
     """Return a table as readers may see it: as it is, unless a run for readers is under way."""
     import pandas as pd
 
+    if table.attrs.get(FITTED):
+        none = pd.Series(False, index=table.index)
+        cells = pd.DataFrame(False, index=table.index, columns=range(table.shape[1]))
+        return Fit(table, cells, none, none)
     if hides_ids():
         if _speaks_of_persons(table):
             return _without_persons(table)
@@ -216,13 +225,17 @@ def _without_addresses(table: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     changed = {}
-    for name, column in table.items():
+    for place in range(table.shape[1]):
+        column = table.iloc[:, place]
         if not pd.api.types.is_object_dtype(column) and not pd.api.types.is_string_dtype(column):
             continue
         masked = column.map(lambda value: masked_addresses(value), na_action="ignore")
         if not masked.equals(column):
-            changed[name] = masked
-    return table.assign(**changed) if changed else table  # type: ignore[arg-type]
+            changed[place] = masked
+    if not changed:
+        return table
+    columns = [changed.get(place, table.iloc[:, place]) for place in range(table.shape[1])]
+    return pd.concat(columns, axis=1)
 
 
 def masked_addresses(value: Any) -> Any:
@@ -288,34 +301,3 @@ def _poor(table: pd.DataFrame, least: int) -> pd.Series:
             payers = pd.to_numeric(table[name], errors="coerce").astype(float)
             found |= (payers > 0) & (payers < least)
     return found
-
-
-def guard() -> None:
-    """Let every frame of a published notebook be shown as `fit_to_show` has it, also by itself."""
-    import pandas as pd
-
-    plain, rich, series = (
-        pd.DataFrame.__repr__,
-        vars(pd.DataFrame)["_repr_html_"],
-        pd.Series.__repr__,
-    )
-
-    def text(frame: pd.DataFrame) -> str:
-        fit = fit_to_show(frame)
-        return f"{plain(fit.table)}\n{fit.note}" if fit.note else plain(fit.table)
-
-    def markup(frame: pd.DataFrame) -> str | None:
-        fit = fit_to_show(frame)
-        shown = rich(fit.table)
-        return f"{shown or ''}<p>{fit.note}</p>" if fit.note else shown
-
-    def column(values: pd.Series) -> str:
-        fit = fit_to_show(values.to_frame())
-        return f"{plain(fit.table)}\n{fit.note}" if fit.note else series(values)
-
-    for kind, name, way in (
-        (pd.DataFrame, "__repr__", text),
-        (pd.DataFrame, "_repr_html_", markup),
-        (pd.Series, "__repr__", column),
-    ):
-        setattr(kind, name, way)

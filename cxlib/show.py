@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxlib._checks import ParameterError
 from cxlib._csv import to_csv
-from cxlib._published import MONEY, fit_to_show, is_published
+from cxlib._published import FITTED, MONEY, fit_to_show, is_published
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,9 @@ def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = Non
             column_name.endswith("_high") and column_name.removesuffix("high") + "low" in texts
         ):
             shown[column_name.replace("_", " ")] = text
-    return Shown(pd.DataFrame(shown), fit.note, _carried(whole.table, name))
+    texts_alone = pd.DataFrame(shown)
+    texts_alone.attrs[FITTED] = True
+    return Shown(texts_alone, fit.note, _carried(whole.table, name))
 
 
 def _carried(table: pd.DataFrame, name: str | None) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ import cxlib as cx
 PACKAGE = Path(cx.__file__).parent
 FLOORS = [
     {"_checks", "_published", "_csv", "_watched"},
-    {"show"},
+    {"show", "_guard"},
     {"tables"},
     {"sources", "clean"},
     {"_intervals", "_survival", "_calendar", "_events", "_bgnbd"},

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from browser import CHROMIUM
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_project import write_notebook, write_plan
+from report_project import ORDERS, write_notebook, write_orders, write_plan
 
 import cxlib as cx
+from cxlib._guard import AS_TEXT, guard
 from cxlib._published import fit_to_show
 from cxlib.cli import main
 from cxlib.report import privacy, secrets
@@ -76,7 +81,7 @@ def test_money_of_few_payers_is_hidden_though_the_group_is_large(for_readers: No
     fit = fit_to_show(table)
     assert fit.table["net_revenue"].isna().tolist() == [False, True]
     assert fit.table["n_active"].tolist() == [100, 2]
-    assert "the money in 1 rows" in fit.note
+    assert "the money in 1 row, paid" in fit.note
 
 
 def test_a_funnel_does_not_tell_by_whom_it_lost_how_few_it_kept(for_readers: None) -> None:
@@ -179,6 +184,7 @@ def test_ids_are_shown_where_a_parameter_asks(
 
 def test_addresses_in_any_words_are_hidden(for_readers: None) -> None:
     assert "ann@" not in repr(cx.show(pd.DataFrame({"said": ["write to ann@shop.example now"]})))
+    assert "ann@" not in repr(cx.show(pd.DataFrame([["ann@shop.example"]])))
     assert privacy.masked(["KeyError: ann@shop.example, customer_id='C-17'"]) == [
         "KeyError: (address hidden), customer_id='…'"
     ]
@@ -223,57 +229,132 @@ def cx_check(plan: Path) -> None:
     prepare(plan)
 
 
-def test_a_planted_secret_and_an_id_are_in_no_byte_that_is_published(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A notebook does what it should not: it prints, shows, draws, raises, and carries them."""
+CLEAN = "orders = cx.clean_orders(cx.read(source), timezone='UTC')"
+WHO = "who = orders.table.to_pandas()['customer_id'].min()"
+
+
+@pytest.fixture(scope="module")
+def leaky(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What is published of notebooks that do what they should not: every file, and the terminal.
+
+    They print, show, draw, raise, and carry a secret, an address and ids.
+    """
     from click.testing import CliRunner
 
-    monkeypatch.setenv("SHOP_DB", SECRET)
-    head = "import os, cxlib as cx, pandas as pd\nsecret = os.environ['SHOP_DB']\nwho, mail = 'CUST-' + '00017', 'ann' + '@shop.example'"
+    project = tmp_path_factory.mktemp("leaky")
+    write_orders(project, ORDERS + "4,CUST-00017,2024-12-01,20.0\n")
+    head = (
+        "import os, cxlib as cx, pandas as pd\nsecret = os.environ['SHOP_DB']\n"
+        f"mail = 'ann' + '@shop.example'\n{CLEAN}\n{WHO}"
+    )
     frame = 'pd.DataFrame({"customer_id": [who], "email": [mail], "n": [40]})'
+    unnamed = 'pd.DataFrame({"who": [who], "n": [40]})'
     leaks = [
         "print(secret, secret.split('@')[0])",
         f"{frame}",
-        f"print({frame})",
+        *(f"print({frame}{way})" for way in ("", ".to_string()", ".to_html()", ".iloc[0]")),
         f"cx.show({frame}, name='people')",
+        f"{frame}.style",
+        f"print({unnamed}.to_string(), who, [who])",
+        f"{unnamed}",
+        "cx.headline('orders of ' + who, 3)",
         "cx.show(pd.DataFrame({'said': [secret, '=1+1'], 'n': [40, 50]}), name='said')",
         "cx.headline('connected to ' + secret, 3)",
         "pd.DataFrame({'a': [secret]}).style",
     ]
-    parameters = 'as_of: str = "2024-12-31"\naddress: str = "${SHOP_DB}"'
-    write_notebook(tmp_path, "01_good", parameters, "# Good", head, *leaks)
-    write_notebook(
-        tmp_path, "02_bad", parameters, "# Bad", head,
-        "raise RuntimeError(f'no answer from {secret}, customer_id={who}, {mail}')",
-    )  # fmt: skip
-    plan = write_plan(tmp_path, "reports:\n  - notebook: 01_good\n  - notebook: 02_bad\n")
-    done = CliRunner().invoke(main, ["run", str(plan), "--code"])
+    parameters = (
+        'as_of: str = "2024-12-31"\naddress: str = "${SHOP_DB}"\nsource: str = "../data/orders.csv"'
+    )
+    write_notebook(project, "01_good", parameters, "# Good", head, *leaks)
+    ends = {
+        "02_bad": "raise RuntimeError(f'no answer from {secret}, customer_id={who}, {mail}')",
+        "03_bare": "raise ValueError(f'cannot compare {who} with ' + repr(who))",
+        "04_key": "{}[who]",
+        "05_own": "{}[who.replace('17', '99')]",
+    }
+    for name, end in ends.items():
+        write_notebook(project, name, parameters, "# Bad", head, end)
+    names = ["01_good", *ends]
+    plan = write_plan(project, "reports:\n" + "".join(f"  - notebook: {one}\n" for one in names))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHOP_DB", SECRET)
+        done = CliRunner().invoke(main, ["run", str(plan), "--code", *["--pdf"] * prints])
     assert done.exit_code == 1, done.output
-    folder = tmp_path / "reports" / "runs"
-    files = [file for file in folder.rglob("*") if file.is_file()]
-    names = {file.name for file in files}
-    assert {
+    assert "succeeded   01_good" in done.output, done.output
+    folder = project / "reports" / "runs"
+    told = {
+        file.relative_to(folder).as_posix(): read(file)
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+    return told | {"terminal": done.output.encode()}
+
+
+prints = bool(CHROMIUM and shutil.which("pdftotext"))
+
+
+def read(file: Path) -> bytes:
+    """Return the bytes of a file; of a PDF its words too, which are packed in it."""
+    if file.suffix != ".pdf":
+        return file.read_bytes()
+    words = subprocess.run(["pdftotext", file, "-"], capture_output=True, check=True).stdout
+    assert b"Good" in words
+    return file.read_bytes() + words
+
+
+@pytest.mark.parametrize("planted", ["s3cr", "db.internal", "CUST-00017", "CUST-00099", "ann@shop"])
+def test_what_is_planted_is_in_no_byte_that_is_published(
+    leaky: dict[str, bytes], planted: str
+) -> None:
+    for form in (planted.encode(), base64.b64encode(planted.encode())):
+        assert [name for name, data in leaky.items() if form in data] == []
+
+
+def test_what_stood_there_is_named_and_the_rest_is_told(leaky: dict[str, bytes]) -> None:
+    day = "weekly/2024-12-31"
+    kinds = [
         "01_good.html",
-        "02_bad.ipynb",
-        "01_good.ipynb",
+        "notebooks/02_bad.ipynb",
         "run.json",
         "index.html",
-        "01_good-said.csv",
-    } <= names
-    told = {str(file.relative_to(folder)): file.read_bytes() for file in files}
-    told["terminal"] = done.output.encode()
-    for planted in (b"s3cr", b"db.internal", b"CUST-00017", b"ann@shop"):
-        for form in (planted, base64.b64encode(planted)):
-            where = [name for name, data in told.items() if form in data]
-            assert where == [], planted
-    page = told["weekly/2024-12-31/01_good.html"].decode()
-    assert "${SHOP_DB}" in page, "what stood there is named"
+        "tables/01_good-said.csv",
+    ]
+    assert {f"{day}/{name}" for name in kinds} <= set(leaky)
+    assert (f"{day}/01_good.pdf" in leaky) is prints
+    page = leaky[f"{day}/01_good.html"].decode()
+    assert "${SHOP_DB}" in page
     assert "show_ids" in page
-    executed = nbformat.reads(told["weekly/2024-12-31/notebooks/02_bad.ipynb"].decode(), 4)
-    assert any(
-        out.output_type == "error" for cell in executed.cells for out in cell.get("outputs", [])
-    )
+    executed = nbformat.reads(leaky[f"{day}/notebooks/03_bare.ipynb"].decode(), 4)
+    errors = [out for cell in executed.cells for out in cell.get("outputs", []) if "ename" in out]
+    assert [error.evalue for error in errors] == ["cannot compare … with '…'"]
+    ended = {one["name"]: one["error"] for one in json.loads(leaky[f"{day}/run.json"])["reports"]}
+    assert (ended["04_key"]["name"], ended["04_key"]["message"]) == ("KeyError", "'…'")
+
+
+def test_a_word_of_the_notebook_itself_is_no_id(tmp_path: Path) -> None:
+    said = ["KeyError: 'net_revenue_2'"]
+    assert privacy.ids_in(said, None) == {"net_revenue_2"}
+    assert privacy.ids_in(said, None, own_words="table['net_revenue_2']") == set()
+    assert privacy.ids_in(["KeyError: 'revenu'", "ValueError: 'C-17'"], None) == set()
+
+
+@pytest.mark.parametrize("way", ["to_string", "to_html", "__repr__", "_repr_html_"])
+def test_small_groups_are_hidden_also_where_pandas_shows_them(
+    for_readers: None, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    for name in (*AS_TEXT, "to_html", "_repr_html_", "style"):
+        for kind in (pd.DataFrame, pd.Series):
+            if hasattr(kind, name):  # the test puts back what is replaced
+                monkeypatch.setattr(kind, name, getattr(kind, name))
+    guard()
+    table = sizes(country=list("abc"), n=[40, 3, 300], net_revenue=[7.125, 9.125, 5.25])
+    said = getattr(table, way)()
+    assert "9.125" not in said
+    assert "5.25" in said
+    assert said.count("Hidden to protect customers") == 1
+    assert "9.125" not in table.style.to_html()
+    assert "9.125" not in repr(table.set_index("country")["n"])
+    assert "9.125" not in repr(cx.show(table))
 
 
 def test_masks_know_a_secret_in_every_dress(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import default
 
-from cxlib._published import guard, is_published
+from cxlib._guard import guard
+from cxlib._published import is_published
 
 MOST_PRINTED = 1_000_000
 """Characters that are kept of what one cell prints."""

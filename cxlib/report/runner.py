@@ -116,7 +116,7 @@ def execute(task: Task, moved: Callable[[int, int], None] = lambda cell, cells: 
     try:
         with privacy.for_readers(job.parameters, task.run.get("min_group", 10)):
             notebook = _run_notebook(task, executed, moved)
-        privacy.hide_in(notebook, job.parameters)
+        privacy.hide_in(notebook, job.parameters, task.cleaned)
         running = False
         headlines = displayed(notebook, HEADLINE_MIME)
         tables = beside.write_tables(notebook, task.folder, job.name)
@@ -145,7 +145,13 @@ def ended_badly(task: Task, seconds: float, error: dict[str, Any]) -> Result:
     """Return the result of a report that did not come to its end, and why."""
     status = ENDS.get(error["name"], FAILED)
     said = secrets.masked(error, secrets.known(task.job.parameters.values()))
-    return Result(task.job.name, title_of(task.job), status, seconds, privacy.masked(said))
+    notebook = nbformat.read(task.job.notebook, as_version=4)
+    own_words = "\n".join(cell.source for cell in notebook.cells)
+    ids = privacy.ids_in(
+        [*said["last_lines"], f"{said['name']}: {said['message']}"], task.cleaned, own_words
+    )
+    title = page.title_of(notebook, task.job.name)
+    return Result(task.job.name, title, status, seconds, privacy.masked(said, ids))
 
 
 def title_of(job: Job) -> str:
@@ -196,7 +202,7 @@ def _keep_tidy(executed: Path, task: Task) -> None:
         record = notebook.metadata.get("papermill", {})
         record.update(input_path=task.job.notebook.name, output_path=executed.name)
         beside.lighten(notebook)
-        privacy.hide_in(notebook, task.job.parameters)
+        privacy.hide_in(notebook, task.job.parameters, task.cleaned)
         nbformat.write(notebook, executed)
 
 
