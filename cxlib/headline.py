@@ -80,21 +80,29 @@ class Headline:
         }
 
     def write(self, value: float) -> str:
-        """Return a number as this headline writes its own."""
+        """Return a number as this headline writes its own, with as many digits."""
+        like = value if self.value is None else self.value
         if self.unit in ("share", "change"):
-            digits = 2 if 0 < abs(value) < 0.01 else 1
+            digits = 2 if 0 < abs(like) < 0.01 else 1
             sign = "+" if self.unit == "change" else ""
             return f"{100 * value:{sign},.{digits}f}%"
         if self.unit == "count":
             return f"{value:,.0f}"
         if self.unit == "money":
-            amount = f"{abs(value):,.{0 if abs(value) >= 1000 else 2}f}"
+            amount = f"{abs(value):,.{0 if abs(like) >= 1000 else 2}f}"
             before = SIGNS.get(self.currency or "", f"{self.currency} " if self.currency else "")
             return f"{'-' if value < 0 else ''}{before}{amount}"
-        plain = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        plain = f"{value:,.{_decimals(like)}f}"
         if self.unit == "number":
             return plain
         return f"{plain} {self.unit.removesuffix('s') if plain == '1' else self.unit}"
+
+
+def _decimals(value: float) -> int:
+    """Return how many decimals three significant digits take; a whole number takes none."""
+    if value == 0 or value == round(value):
+        return 0
+    return max(0, 2 - math.floor(math.log10(abs(value))))
 
 
 def headline(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cxlib._checks import ParameterError
@@ -18,11 +19,14 @@ TABLE_MIME = "application/vnd.cx.table+json"
 """Carries a named table, exact, in a published notebook's output; the report writes it as CSV."""
 
 SHARE = re.compile(r"(^|_)(rate|share|filled|retention|alive)(_|$)")
+POINTS = re.compile(r"(^|_)rate_difference$")
+UNIT = "\u00a0points"
 CHANGE = re.compile(r"^lift|(^|_)total_error$")
 CHANCE = re.compile(r"^p(_|$)")
 UNKNOWN, HIDDEN = "–", "*"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 BOUND = re.compile(r"(^|_)ci_(low|high)$")
+END = re.compile(r"(^|_)(low|high)$")
 
 
 class Shown:
@@ -75,8 +79,8 @@ def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = Non
     Shown
         Displays as a table. Columns are known by their names: ``…_rate`` and ``…_share`` are
         shares, ``lift…`` and ``…total_error`` relative changes, ``…revenue…``, ``cart_value`` and ``ltv``
-        money, ``p_value`` a chance; the two ends of an interval share a column. Other fractions
-        keep four significant digits; a dash stands for what is not known. In a published report the
+        money, ``p_value`` a chance; ``rate_difference`` is written in percentage points; the two ends
+        of an interval share a column. Other fractions keep three significant digits; a dash stands for what is not known. In a published report the
         ids of customers are left out, and so are the numbers of groups of fewer than
         ``min_group`` people (an asterisk, and a note that says so).
 
@@ -103,9 +107,11 @@ def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = Non
     fit = whole.cut(rows)
     part, hidden = fit.table, fit.hidden
     names = [str(name) for name in part.columns]
-    bounds_are_shares = any(SHARE.search(name) for name in names)
+    bounds = _points if any(POINTS.search(name) for name in names) else _percent
+    if not any(SHARE.search(name) for name in names):
+        bounds = _significant
     texts = {
-        name: _texts(column, hidden.iloc[:, place], _writer(name, column, bounds_are_shares))
+        name: _texts(column, hidden.iloc[:, place], _writer(name, column, bounds))
         for place, (name, (_, column)) in enumerate(zip(names, part.items(), strict=True))
     }
     shown = {}
@@ -115,7 +121,9 @@ def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = Non
             heading = column_name.removesuffix("_low").removesuffix("ci") + " 95% interval"
             ends = zip(text, texts[other], strict=True)
             shown[heading.replace("_", " ").strip()] = [
-                low if low == high and low in (UNKNOWN, HIDDEN) else f"{low}\u00a0to\u00a0{high}"
+                low
+                if low == high and low in (UNKNOWN, HIDDEN)
+                else f"{low.removesuffix(UNIT)}\u00a0to\u00a0{high}"
                 for low, high in ends
             ]
         elif not (
@@ -142,7 +150,7 @@ def _texts(column: pd.Series, hidden: pd.Series, write: Any) -> list[str]:
     ]
 
 
-def _writer(name: str, column: pd.Series, bounds_are_shares: bool) -> Any:
+def _writer(name: str, column: pd.Series, bounds: Callable[[float], str]) -> Any:
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(column):
@@ -154,17 +162,30 @@ def _writer(name: str, column: pd.Series, bounds_are_shares: bool) -> Any:
         return str
     if CHANGE.search(name):
         return "{:+.1%}".format
-    if SHARE.search(name) or (BOUND.search(name) and bounds_are_shares):
-        return "{:.1%}".format
+    if POINTS.search(name):
+        return _points
+    if SHARE.search(name):
+        return _percent
+    if BOUND.search(name):
+        return bounds
     if CHANCE.search(name):
         return lambda value: "<0.001" if value < 0.001 else f"{value:.3f}"
-    if pd.api.types.is_integer_dtype(column):
-        return "{:,}".format
-    return "{:,.2f}".format if MONEY.search(name) else _significant
+    if MONEY.search(name) and not pd.api.types.is_integer_dtype(column):
+        return lambda value: f"{value if round(value, 2) else 0.0:,.2f}"
+    is_whole = not END.search(name) and (column.dropna() % 1 == 0).all()
+    return "{:,.0f}".format if is_whole else _significant
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}{UNIT}"
 
 
 def _significant(value: float) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    decimals = max(0, 3 - math.floor(math.log10(abs(value))))
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(decimals, 8)}f}"

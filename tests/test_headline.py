@@ -44,6 +44,12 @@ def test_an_interval_names_its_unit_once() -> None:
     assert repr(cx.headline("gap", 34, unit="days")) == "gap: 34 days"
 
 
+def test_the_ends_of_an_interval_have_the_digits_of_the_number() -> None:
+    assert repr(cx.headline("visits", 1.2213, 1.2, 1.238)) == "visits: 1.22 (1.20 to 1.24)"
+    money = cx.headline("worth", 1005, 998.4, 1011.6, unit="money", currency="GBP")
+    assert repr(money) == "worth: £1,005 (£998 to £1,012)"
+
+
 def test_an_interval_may_miss_its_own_edge_by_rounding() -> None:
     # the Wilson interval of 0 of 10 starts at 1.7e-17 as statsmodels computes it
     assert cx.headline("none of ten", 0.0, 1.7e-17, 0.278, unit="share").low == 1.7e-17

@@ -58,6 +58,8 @@ def series(values: list[float], **headline: Any) -> tuple[Any, dict[str, Any]]:
         (1200, 1100, {"unit": "count"}, "▼ down 100 since 28 January 2024"),
         (90.5, 98.0, {"unit": "money", "currency": "GBP"}, "▲ up £7.50 since 28 January 2024"),
         (34, 33, {"unit": "days"}, "▼ down 1 day since 28 January 2024"),
+        (1.22, 1.2272, {}, "▲ up 0.01 since 28 January 2024"),
+        (1.22, 1.2203, {}, "unchanged since 28 January 2024"),
         (-0.1, 0.1, {"unit": "change"}, "▲ up 20.0 points since 28 January 2024"),
     ],
 )
@@ -94,6 +96,19 @@ def test_a_number_that_left_its_limits_is_told_in_words_and_by_shape() -> None:
     ys = [float(point.split(",")[1]) for point in soup.polyline["points"].split()]
     assert ys[-1] == min(ys), "the largest number stands highest"
     assert 0 <= min(ys) <= max(ys) <= trend.HEIGHT
+
+
+def test_what_is_hardly_a_change_does_not_look_like_one() -> None:
+    def rise(values: list[float], *ends: float, **unit: str) -> float:
+        card = cx.headline("kept", values[-1], *ends, **unit)
+        _, placed = series(values, **unit)
+        drawn = BeautifulSoup(trend.move(card, placed, page.day).picture, "html.parser")
+        ys = [float(point.split(",")[1]) for point in drawn.polyline["points"].split()]
+        return (ys[0] - ys[-1]) / trend.HEIGHT
+
+    assert abs(rise([382062.05, 382062.06], unit="money")) < 0.01
+    assert rise([0.19, 0.20], 0.15, 0.25, unit="share") < 0.1, "its interval says how little"
+    assert rise([0.19, 0.30], unit="share") > 0.5
 
 
 def test_a_page_shows_cards_with_their_trend() -> None:

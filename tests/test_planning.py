@@ -279,7 +279,7 @@ def test_one_row_says_it_all() -> None:
     assert row["power"] == 0.8
     assert row["days"] == pytest.approx(row["n_units"] / 1000)
     assert row["days_after"] == 7
-    assert "lift of -10% in purchase, from 0.05 to 0.045, with 80% power" in plan.verdict
+    assert "lift of -10% in purchase, from 5% to 4.5%, with 80% power" in plan.verdict
     assert plan.verdict.endswith("units a day, and 7 more until the last window is over.")
     assert plan.verdict in repr(plan)
     assert plan.verdict in plan._repr_html_()

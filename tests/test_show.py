@@ -29,9 +29,13 @@ def shown(**columns: list) -> list[list[str]]:
         ("p_adjusted", 0.04321, "0.043"),
         ("p_alive", 0.5, "50.0%"),
         ("n", 12345, "12,345"),
-        ("alpha", 0.0123456, "0.01235"),
+        ("alpha", 0.0123456, "0.0123"),
         ("median_seconds", 98765.4321, "98,765"),
         ("zero", 0.0, "0"),
+        ("usual_rows", 13.0, "13"),
+        ("hours", 0.6550, "0.655"),
+        ("revenue", -0.0, "0.00"),
+        ("rate_difference", -0.0159, "-1.6\u00a0points"),
         ("is_complete", True, "yes"),
         ("cohort", pd.Timestamp("2024-02-01"), "2024-02-01"),
         ("ordered_at", pd.Timestamp("2024-02-01 10:30"), "2024-02-01 10:30"),
@@ -45,8 +49,14 @@ def test_a_value_reads_by_the_name_of_its_column(name: str, value: object, text:
 def test_bounds_follow_what_they_bound_in_one_column() -> None:
     table = pd.DataFrame({"rate": [0.5], "ci_low": [0.4], "ci_high": [0.6]})
     assert cx.show(table)._table["95% interval"].tolist() == ["40.0%\u00a0to\u00a060.0%"]
+    table = pd.DataFrame(
+        {"rate": [0.5], "rate_difference": [0.01], "ci_low": [-0.04], "ci_high": [0.06]}
+    )
+    assert cx.show(table)._table.iloc[0].tolist() == [
+        "50.0%", "+1.0\u00a0points", "-4.0\u00a0to\u00a0+6.0\u00a0points"
+    ]  # fmt: skip
     table = pd.DataFrame({"difference": [5.0], "ci_low": [0.4], "ci_high": [9.0]})
-    assert cx.show(table)._table["95% interval"].tolist() == ["0.4000\u00a0to\u00a09.000"]
+    assert cx.show(table)._table["95% interval"].tolist() == ["0.400\u00a0to\u00a09.00"]
     table = pd.DataFrame(
         {"lift": [0.1], "lift_low": [-0.1], "lift_high": [0.3], "step_ci_low": 1.0}
     )
@@ -76,7 +86,7 @@ def test_what_is_not_known_is_a_dash() -> None:
 def test_rows_from_either_end_and_headings_in_words() -> None:
     table = pd.DataFrame({"n_active": [1, 2, 3], "alpha": [0.1, 0.2, 0.3]})
     assert cx.show(table, rows=1)._table["n active"].tolist() == ["1"]
-    assert cx.show(table, rows=-1)._table["alpha"].tolist() == ["0.3000"]
+    assert cx.show(table, rows=-1)._table["alpha"].tolist() == ["0.300"]
     assert "<th>n active</th>" in cx.show(table)._repr_html_()
 
 

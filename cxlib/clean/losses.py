@@ -84,7 +84,7 @@ class Cleaned:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         account = {name: getattr(self, name) for name in ACCOUNT}
-        told = {**account, "last_day": self.last_day}
+        told = {**account, "last_day": self.last_day, "currency": self.currency}
         rules = fit_to_show(self.losses).table.to_dict("records")
         table = self.contract.name if self.contract else "table"
         origin = {"origin": self.origin} if self.origin else {}

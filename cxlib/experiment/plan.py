@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ def make_plan(
         table=pd.DataFrame([line]),
         arms=arms,
         curve=_curve(base, difference, n_units, design),
-        verdict=_verdict(line, arms),
+        verdict=_verdict(line, arms, _share if base.is_proportion else "{:.4g}".format),
     )
 
 
@@ -107,7 +107,11 @@ def _curve(base: Baseline, difference: float, n_units: float, design: Design) ->
     return pd.DataFrame(lines)
 
 
-def _verdict(line: Mapping[str, Any], arms: pd.DataFrame) -> str:
+def _share(value: float) -> str:
+    return f"{100 * value:.3g}%"
+
+
+def _verdict(line: Mapping[str, Any], arms: pd.DataFrame, text: Callable[[float], str]) -> str:
     sizes = [math.ceil(round(size, 6)) for size in arms["n_units"]]
     parts = f"{sizes[0]:,} in each variant"
     if len(set(sizes)) > 1:
@@ -117,7 +121,7 @@ def _verdict(line: Mapping[str, Any], arms: pd.DataFrame) -> str:
     effect = f"a difference of {line['difference']:.4g}"
     if not math.isnan(line["lift"]):
         effect = f"a lift of {100 * line['lift']:+.3g}%"
-    values = f"from {line['baseline']:.4g} to {line['target']:.4g}"
+    values = f"from {text(line['baseline'])} to {text(line['target'])}"
     alpha = f"alpha {line['alpha']:g}"
     if line["alpha_each"] != line["alpha"]:
         alpha += f" ({line['alpha_each']:.3g} for each comparison)"

@@ -154,7 +154,7 @@ def plan_experiment(
     >>> plan = cx.plan_experiment(cx.Conversion("purchase"), 0.05, mde_absolute=0.01,
     ...                           units_per_day=1200)
     >>> print(plan.verdict)
-    16,316 units (8,158 in each variant) detect a lift of +20% in purchase, from 0.05 to 0.06,
+    16,316 units (8,158 in each variant) detect a lift of +20% in purchase, from 5% to 6%,
     with 80% power at alpha 0.05: 14 days at 1,200 units a day.
     >>> same = cx.plan_experiment(cx.Conversion("purchase"), 0.05, n_units=16316, power=0.8)
     >>> round(float(same.table["difference"].iloc[0]), 6)

@@ -271,6 +271,8 @@ def _unit(row: pd.Series) -> Callable[[float], str]:
 def _number(value: float) -> str:
     if math.isnan(value):
         return "–"
+    if 0 < value < 1e-4:
+        return "< 0.0001"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

@@ -97,7 +97,7 @@ STYLES = ["text-align", "font-weight", "font-style", "white-space"]
 CLASSES = {"num", "when", "scroll"}
 PLAIN = ("alt", "colspan", "dir", "lang", "open", "role", "rowspan", "scope", "tabindex", "title")
 PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+")
-_ONE = r"[<>≤≥~]?\s?[-+−]?[£€$₪¥]?\s?[\d,.]*\d\s?(e[-+]?\d+)?(%|[kmx×]|bn)?"
+_ONE = r"[<>≤≥~]?\s?[-+−]?[£€$₪¥]?\s?[\d,.]*\d\s?(e[-+]?\d+)?(%|[kmx×]|bn|\s?points)?"
 NUMBER = re.compile(rf"{_ONE}(\s?(to|vs|of|–)\s?{_ONE})?|–|\*")
 """A number, two of them (``1.2 to 3.4``), or the sign of one that is not there."""
 

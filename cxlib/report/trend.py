@@ -55,7 +55,7 @@ def _amount(headline: Headline, size: float) -> str:
     """Return the size of a change; that of a share is in percentage points."""
     if headline.unit in ("share", "change"):
         return f"{100 * size:,.1f} points"
-    return Headline("", size, unit=headline.unit, currency=headline.currency).text
+    return headline.write(size)
 
 
 def _alarm(headline: Headline, series: Mapping[str, Any]) -> str:
@@ -68,13 +68,27 @@ def _alarm(headline: Headline, series: Mapping[str, Any]) -> str:
     )
 
 
+def _scale(
+    headline: Headline, values: Sequence[float], limits: Sequence[float]
+) -> tuple[float, float]:
+    """Return the lowest value of the picture, and how much it spans.
+
+    It holds the limits or, while there are none, the interval, and spans a tenth of the number at
+    least: what is hardly a change must not look like one.
+    """
+    known = [end for end in (headline.low, headline.high) if end is not None]
+    shown = [*values, *(limits or known)]
+    low, high = min(shown), max(shown)
+    span = max(high - low, max(map(abs, shown)) / 10) or 1.0
+    return (low + high - span) / 2, span
+
+
 def _picture(
     headline: Headline, points: Sequence[Mapping[str, Any]], series: Any, alarm: str, day: Any
 ) -> Markup:
     values = [point["value"] for point in points]
     limits = [series[end] for end in ("lower_limit", "upper_limit") if series[end] is not None]
-    low, high = min(values + limits), max(values + limits)
-    span = (high - low) or 1.0
+    low, span = _scale(headline, values, limits)
 
     def y(value: float) -> str:
         return f"{HEIGHT - EDGE - (value - low) / span * (HEIGHT - 2 * EDGE):.1f}"
