@@ -102,7 +102,9 @@ def waterfall(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     left = table["rows_left"].where(~is_end, 0)
     labels = [step.replace("_", " ") for step in table["step"]]
     colours = [INK if end else ACCENT for end in is_end]
-    bars = ax.barh(labels, table["rows"].abs(), left=left, color=colours, height=0.6)
+    bars = ax.barh(
+        labels, table["rows"].abs(), left=left, color=colours, edgecolor=colours, height=0.6
+    )  # the edge keeps a rule of few rows in sight
     ax.bar_label(bars, [_note(row) for row in table.to_dict("records")], color=INK, padding=3)
     ax.invert_yaxis()
     ax.margins(x=0.45)
@@ -118,7 +120,7 @@ def waterfall(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 def _note(row: dict[Any, Any]) -> str:
     revenue = row.get("revenue")
-    money = "" if revenue is None else f"  ({compact(revenue)} of revenue)"
+    money = "" if revenue is None else f"  ({compact(round(revenue, 2) or 0.0)} of revenue)"
     return f"{row['rows']:,}{money}"
 
 
@@ -169,4 +171,18 @@ def activity(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.yaxis.set_major_formatter(FuncFormatter(compact))
     span = f"{table['period'].min():%d %B %Y} to {table['period'].max():%d %B %Y}"
     alt = f"Line of rows per period, {span}, between {table['n_rows'].min():,} and {table['n_rows'].max():,}."
-    return finish(ax, "Volume over time", "period starting", "rows per period", alt)
+    reading = _volume_reading(table[table["is_complete"]])
+    return finish(ax, "Volume over time", "period starting", "rows per period", alt, reading)
+
+
+def _volume_reading(whole: pd.DataFrame) -> str:
+    """Hold the last whole period against those before it."""
+    known = whole.dropna(subset="n_rows")
+    if known.empty:
+        return "No period is over yet."
+    last, before = known.iloc[-1], known["n_rows"].iloc[-13:-1]
+    said = f"The last whole period, from {last['period']:%-d %B %Y}, has {last['n_rows']:,.0f} rows"
+    if before.empty:
+        return f"{said}."
+    times = "the one" if len(before) == 1 else f"the {len(before)}"
+    return f"{said}; the median of {times} before is {before.median():,.0f}."

@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.patheffects import withStroke
 
 from cxlib._checks import DataError, ParameterError, check_columns
 from cxlib.plot._style import GREY, axes, finish, percent, styled
@@ -220,7 +221,10 @@ def flow(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for (step, name), (top, size) in nodes.items():
         ax.add_patch(Rectangle((step - BAR / 2, top - size), BAR, size, fc=colours[name], lw=0))
         if size >= LABELLED:
-            ax.text(step + BAR, top - size / 2, f"{name} {percent(size)}", va="center", size=9)
+            words = ax.text(
+                step + BAR, top - size / 2, f"{name} {percent(size)}", va="center", size=9
+            )
+            words.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
     ax.set(xlim=(0.8, n_steps + 0.75), yticks=[])
     ax.set_ylim(min(top - size for top, size in nodes.values()) - 0.02, 1.02)
     ax.set_xticks(range(1, n_steps + 1))

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from textwrap import wrap
 
 import matplotlib.figure
+from matplotlib.axes import Axes
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 NARROW_MIME = "application/vnd.cx.narrow+png"
 """Carries the phone's picture, in base64, from a published notebook to its page."""
 
-NARROW_INCHES, NARROW_TITLE = 5.2, 42
-"""Letters drawn at 10 points are then about 10 pixels high on a phone; a title's letters a line."""
+NARROW_INCHES = 5.2
+"""Letters drawn at 10 points are then about 10 pixels high on a phone."""
+TITLE, ALONG_X, ALONG_Y, TICK = 42, 52, 40, 26
+"""Letters in a line of a narrow picture's title, axis labels and names of bars."""
+LINE_INCHES = 0.15
 MOST_TEXTS = 60
 """Words inside a picture; more would run into one another on a phone."""
 COLOURS = 256
@@ -34,8 +40,8 @@ def narrow(figure: matplotlib.figure.Figure) -> str:
     with ExitStack() as undo:
         if width > NARROW_INCHES:
             undo.callback(figure.set_size_inches, width, height)
-            figure.set_size_inches(NARROW_INCHES, max(height * 0.8, min(height, 3.6)))
-            _wrap_titles(figure, undo)
+            more = _wrap(figure, undo)
+            figure.set_size_inches(NARROW_INCHES, max(height * 0.8, min(height, 3.6)) + more)
             figure.draw_without_rendering()
             for text in _crowded(figure):
                 undo.callback(text.set_visible, True)
@@ -43,21 +49,52 @@ def narrow(figure: matplotlib.figure.Figure) -> str:
         return base64.b64encode(wide(figure, small=True)).decode()
 
 
-def _wrap_titles(figure: matplotlib.figure.Figure, undo: ExitStack) -> None:
+def _wrap(figure: matplotlib.figure.Figure, undo: ExitStack) -> float:
+    """Break long words into lines and legends into one column; return the inches that it takes."""
+    more = 0.0
     titles = {ax.get_title(loc="left") for ax in figure.axes} - {""}
     for text in figure.findobj(Text):
-        words = text.get_text()
-        if words in titles:
-            undo.callback(text.set_text, words)
-            text.set_text("\n".join(wrap(words.replace(" %", "\u00a0%"), NARROW_TITLE)))
+        if text.get_text() in titles:
+            _break(text, TITLE, undo)
+    for ax in figure.axes:
+        _break(ax.xaxis.label, ALONG_X, undo)
+        _break(ax.yaxis.label, ALONG_Y, undo)
+        more += LINE_INCHES * _break_names(ax, undo)
+        legend = ax.get_legend()
+        columns: int = vars(legend)["_ncols"] if legend is not None else 1
+        if legend is not None and columns > 1:
+            undo.callback(legend.set_ncols, columns)
+            more += LINE_INCHES * 2 * (len(legend.get_texts()) - 1)
+            legend.set_ncols(1)
+    return more
+
+
+def _break(text: Text, letters: int, undo: ExitStack) -> None:
+    words = text.get_text()
+    undo.callback(text.set_text, words)
+    text.set_text(_lines(words, letters))
+
+
+def _lines(words: str, letters: int) -> str:
+    return "\n".join(wrap(words.replace(" %", "\u00a0%"), letters))
+
+
+def _break_names(ax: Axes, undo: ExitStack) -> int:
+    """Break the names along the y axis where one is long; return how many lines that adds."""
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    if max(map(len, names), default=0) <= TICK:
+        return 0
+    broken = [_lines(name, TICK) for name in names]
+    undo.callback(ax.set_yticks, ax.get_yticks(), names)
+    ax.set_yticks(ax.get_yticks(), broken)
+    return sum(name.count("\n") for name in broken) - sum(name.count("\n") for name in names)
 
 
 def _crowded(figure: matplotlib.figure.Figure) -> list[Text]:
     """Return the words that a narrow picture has no room for: those of dense cells, some ticks."""
     found: list[Text] = []
     for ax in figure.axes:
-        if len(ax.texts) > MOST_TEXTS:
-            found += ax.texts
+        found += ax.texts if len(ax.texts) > MOST_TEXTS else _overlapping(ax.texts)
         labels = [text for text in ax.get_xticklabels() if text.get_text() and text.get_visible()]
         ends = [text.get_window_extent() for text in labels]
         step = next(
@@ -66,6 +103,19 @@ def _crowded(figure: matplotlib.figure.Figure) -> list[Text]:
             if all(a.x1 + 6 < b.x0 for a, b in pairwise(ends[::step]))
         )
         found += [text for place, text in enumerate(labels) if place % step]
+    return found
+
+
+def _overlapping(texts: Sequence[Text]) -> list[Text]:
+    """Return the words that stand upon others before them."""
+    kept: list[Bbox] = []
+    found: list[Text] = []
+    for text in (text for text in texts if text.get_text() and text.get_visible()):
+        box = text.get_window_extent()
+        if any(box.overlaps(other) for other in kept):
+            found.append(text)
+        else:
+            kept.append(box)
     return found
 
 

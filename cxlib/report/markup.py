@@ -94,7 +94,10 @@ TAGS = [
 STYLES = ["text-align", "font-weight", "font-style", "white-space"]
 """No colours: they would not follow the page from light to dark."""
 
-CLASSES = {"num", "when", "scroll"}
+CLASSES = {"num", "when", "long", "scroll"}
+LONG = 40
+"""Letters from which a cell asks for a column of some width."""
+
 PLAIN = ("alt", "colspan", "dir", "lang", "open", "role", "rowspan", "scope", "tabindex", "title")
 PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+")
 _ONE = r"[<>≤≥~]?\s?[-+−]?[£€$₪¥]?\s?[\d,.]*\d\s?(e[-+]?\d+)?(%|[kmx×]|bn|\s?points)?"
@@ -172,6 +175,8 @@ def _dress(soup: BeautifulSoup, table: Tag, label: str) -> None:
             cell["class"] = "num"
         elif DAY.fullmatch(words):
             cell["class"] = "when"
+        elif len(words) > LONG:
+            cell["class"] = "long"
     _align_heads(table)
     named = f"Table {label}".strip()
     box = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": named}
