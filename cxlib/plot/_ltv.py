@@ -117,7 +117,7 @@ def ltv_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     )
     group = str(table.columns[0])
     shown = table.nlargest(MOST_SEGMENTS, "n_customers").sort_values(value, ignore_index=True)
-    ax = axes(ax, 8, 1.9 + 0.45 * len(shown))
+    ax = axes(ax, 8, 2.2 + 0.45 * len(shown))
     if set(SPREAD) <= set(table.columns):
         _draw_spread(ax, shown)
     spread = [shown[value] - shown[f"{value}_low"], shown[f"{value}_high"] - shown[value]]
@@ -133,14 +133,13 @@ def ltv_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.grid(axis="y", visible=False)
     ax.legend(
         frameon=False,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.75 / (0.45 * len(shown) + 1)),
-        ncols=3,
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -0.7 / (0.45 * len(shown) + 1)),
     )
     title = "What a customer of each segment is worth"
     if len(shown) < len(table):
         title += f" ({len(shown)} largest of {len(table):,})"
-    words = "expected value per customer in the horizon, in the currency"
+    words = "expected value per customer, in the currency"
     alt = (
         f"Expected value per customer by {group.replace('_', ' ')}, with 95 % intervals; the highest is "
         f"{shown[group].iloc[-1]} at {compact(shown[value].iloc[-1])}."

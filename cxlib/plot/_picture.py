@@ -50,7 +50,7 @@ def narrow(figure: matplotlib.figure.Figure) -> str:
 
 
 def _wrap(figure: matplotlib.figure.Figure, undo: ExitStack) -> float:
-    """Break long words into lines and legends into one column; return the inches that it takes."""
+    """Break long words into lines; return the inches of height that it takes."""
     more = 0.0
     titles = {ax.get_title(loc="left") for ax in figure.axes} - {""}
     for text in figure.findobj(Text):
@@ -60,12 +60,6 @@ def _wrap(figure: matplotlib.figure.Figure, undo: ExitStack) -> float:
         _break(ax.xaxis.label, ALONG_X, undo)
         _break(ax.yaxis.label, ALONG_Y, undo)
         more += LINE_INCHES * _break_names(ax, undo)
-        legend = ax.get_legend()
-        columns: int = vars(legend)["_ncols"] if legend is not None else 1
-        if legend is not None and columns > 1:
-            undo.callback(legend.set_ncols, columns)
-            more += LINE_INCHES * 2 * (len(legend.get_texts()) - 1)
-            legend.set_ncols(1)
     return more
 
 
