@@ -241,3 +241,63 @@ def test_events_have_switches_notes_and_examples_too() -> None:
     assert cleaned.notes[["note", "rows"]].values.tolist() == [["hidden_marks", 1]]
     both = ["duplicate_row", "duplicate_event"]
     assert cx.clean_events(frame, timezone="UTC", skip_rules=both).kept_rows == len(frame)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_files_read_together_say_which_row_is_whose_so_that_overlaps_are_seen(
+    tmp_path: Path, kind: str
+) -> None:
+    rows = [line("", number, "mug", 1, note=note) for number, note in
+            (("1", "first"), ("2", "first"), ("2", "renamed"), ("3", "second"))]  # fmt: skip
+    frame = pd.DataFrame(rows).drop(columns="source_file")
+    for year, part in (("2023", frame[:2]), ("2024", frame[2:])):
+        path = tmp_path / year / f"orders.{kind}"
+        path.parent.mkdir()
+        if kind == "csv":
+            part.to_csv(path, index=False)
+        elif kind == "jsonl":
+            part.to_json(path, orient="records", lines=True)
+        else:
+            part.to_parquet(path)
+    raw = cx.read(str(tmp_path / "*" / f"orders.{kind}"))
+    files = raw.table["source_file"].value_counts(name="n").execute()
+    assert dict(files.values.tolist()) == {f"2023/orders.{kind}": 2, f"2024/orders.{kind}": 2}
+    cleaned = cx.clean_orders(raw, timezone="UTC", max_loss=1.0)
+    assert lost(cleaned) == {"overlapping_file": (1, 1)}
+    assert net(cleaned) == {"1": 1, "2": 1, "3": 1}
+    assert "source_file" not in cleaned.table.columns
+    alone = cx.read(str(tmp_path / "2023" / f"*.{kind}"))
+    assert "source_file" not in alone.table.columns
+
+
+def test_a_row_of_two_event_logs_is_one(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"user_id": ["a"], "event": "view", "occurred_at": "2024-05-01 10:00:00"})
+    for name in ("one", "two"):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    cleaned = cx.clean_events(str(tmp_path / "*.csv"), timezone="UTC", max_loss=1.0)
+    assert cleaned.losses[["rule", "rows"]].values.tolist() == [["duplicate_row", 1]]
+    assert cleaned.table.columns == tuple(frame.columns)
+
+
+def test_notes_have_examples_too() -> None:
+    rows = [
+        order("refunded", refunded=4.0),
+        order("float", "7.0"),
+        order("marked", "a\u200eb"),
+        order("gap", ordered_at="2024-03-31 01:30:00"),
+        order("fold", ordered_at="2024-10-27 01:30:00"),
+        order("guest", None, email="x@y.io"),
+        order("lost", "8.0", cancelled_at="2024-05-02"),
+    ]
+    assert clean(rows, timezone="Europe/London").examples == {
+        "cancelled": ["lost"], "refund_netted": ["refunded"], "float_ids": ["float"],
+        "hidden_marks": ["marked"], "clock_gap": ["gap"], "clock_fold": ["fold"],
+        "guest_by_email": ["guest"],
+    }  # fmt: skip
+
+
+def test_numbers_with_the_other_decimal_sign_are_refused() -> None:
+    with pytest.raises(cx.DataError, match=r"'amount' holds 1 value .* \(first: '12.50', row 2\)"):
+        clean([order("1", amount="10,00"), order("2", amount="12.50")], decimal=",")
+    with pytest.raises(cx.DataError, match=r"'amount' holds 1 value .* \(first: '12,50', row 2\)"):
+        clean([order("1", amount="10.00"), order("2", amount="12,50")])

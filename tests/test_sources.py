@@ -74,10 +74,13 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
 def test_many_files_by_pattern_are_put_together_by_name(tmp_path: Path) -> None:
     written(tmp_path / "1.csv", "a,b\n1,2\n")
     written(tmp_path / "2.csv", "b,a\n3,4\n")
-    assert sorted(rows(read(str(tmp_path / "*.csv")).table)) == [("1", "2"), ("4", "3")]
+    found = read(str(tmp_path / "*.csv")).table
+    assert found.columns == ("a", "b", "source_file")
+    assert sorted(rows(found)) == [("1", "2", "1.csv"), ("4", "3", "2.csv")]
     for part in "xy":
         pd.DataFrame({"a": [part]}).to_parquet(tmp_path / f"{part}.parquet")
-    assert sorted(rows(read(f"{tmp_path}/[x-y].parquet").table)) == [("x",), ("y",)]
+    found = read(f"{tmp_path}/[x-y].parquet").table
+    assert sorted(rows(found)) == [("x", "x.parquet"), ("y", "y.parquet")]
 
 
 def test_a_name_with_brackets_is_a_name_where_it_exists(tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ import ibis.expr.types as ir
 from cxlib._checks import DataError
 from cxlib.clean.clock import READ_FORMATS, Years, by_format, on_the_wall, years_between
 from cxlib.clean.parse import (
+    PLAIN_STAMP,
     Clock,
     Stamp,
     has_offset,
+    is_plain_number,
     may_be_thousands,
     text,
     was_float,
@@ -74,15 +76,18 @@ def bits_of(
     for name, stamp in times.items():
         flags[f"moves {name}"] = stamp.moves
         if raw[name].type().is_string():
-            flags[f"undated {name}"] = _is_filled(raw[name]) & stamp.value.isnull()
+            filled = _is_filled(raw[name])
+            flags[f"undated {name}"] = ibis.ifelse(stamp.value.notnull(), False, filled)
             if clock.date_format is None:
                 flags[f"offset {name}"] = has_offset(raw[name])
-                flags[f"filled {name}"] = _is_filled(raw[name])
+                is_plain = raw[name].like(PLAIN_STAMP)
+                flags[f"filled {name}"] = ibis.ifelse(is_plain, True, filled)
     for name, value in numbers.items():
         if not raw[name].type().is_integer():
-            flags[f"unread {name}"] = _is_filled(raw[name]) & value.isnull()
+            flags[f"unread {name}"] = ibis.ifelse(value.notnull(), False, _is_filled(raw[name]))
         if raw[name].type().is_string():
-            flags[f"thousands {name}"] = may_be_thousands(raw[name])
+            is_plain, odd = is_plain_number(raw[name]), may_be_thousands(raw[name])
+            flags[f"thousands {name}"] = ibis.ifelse(is_plain, False, odd)
             flags[f"pointed {name}"] = raw[name].contains(".")
     written = [name for name in [*ids, *names] if raw[name].type().is_string()]
     if written:

@@ -9,8 +9,8 @@ import ibis
 import ibis.expr.types as ir
 
 from cxlib._checks import check_columns
-from cxlib.clean.overlap import SOURCE_FILE, one_file_each
-from cxlib.sources import Rules
+from cxlib.clean.overlap import one_file_each
+from cxlib.sources import SOURCE_FILE, Rules
 
 
 def with_money(lines: ir.Table, rules: Rules) -> ir.Table:

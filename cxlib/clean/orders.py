@@ -16,16 +16,15 @@ from cxlib._checks import (
     check_number,
     listed,
 )
-from cxlib.clean.account import NOTHING, account
+from cxlib.clean.account import NOTHING, REVENUE_OF, ROWS_OF, account
 from cxlib.clean.clock import is_odd_hour
 from cxlib.clean.facts import Bits, bits_of, check_read, copies_counted, on_the_clock
 from cxlib.clean.lines import first_rule, is_like, with_guests, with_money, with_rules
 from cxlib.clean.losses import Cleaned
-from cxlib.clean.overlap import SOURCE_FILE
 from cxlib.clean.parse import Clock, check_clock, email, identifier, is_odd, number, text, when
 from cxlib.clean.prepared import recalled
 from cxlib.clean.rules import check_skipped
-from cxlib.sources import Raw, Rules, Source, check_needed, read, reading
+from cxlib.sources import SOURCE_FILE, Raw, Rules, Source, check_needed, read, reading
 from cxlib.tables import ORDERS
 
 MONEY = ("net_revenue", "amount", "refunded", "quantity", "unit_price")
@@ -109,11 +108,12 @@ def clean_orders(
 
     Notes
     -----
-    Exact duplicate rows go first, then rows that another file holds too, then lines that are no product. Several totals of one order
-    are states of it that were exported at different times, never a sum: the one refunded most
-    is kept, the others are lost as ``duplicate_order``. Then refunds are netted: a negative row
-    counts for the order whose number it bears or, where the preset names a prefix of cancelling
-    invoices, for the latest earlier order of the same customer that holds the same item. What
+    Exact duplicate rows go first, then rows that another file holds too, then lines that are no
+    product. Several totals of one order are states of it that were exported at different times,
+    never a sum: the one refunded most is kept, the others are lost as ``duplicate_order``. Then
+    refunds are netted: a negative row counts for the order whose number it bears or, where the
+    preset names a prefix of cancelling invoices, for the latest earlier order of the same
+    customer that holds the same item. What
     is left is grouped to orders. An attribute that differs within an order takes its largest
     value.
 
@@ -252,8 +252,8 @@ def _orders(lines: ir.Table, noted: Mapping[str, ir.BooleanValue]) -> ir.Table:
     is_alone = (revenue.count(where=placed) == 0) & (given_back.sum() < 0)
     notes = {}
     for name, flag in noted.items():
-        notes[f"_rows of {name}"] = flag.sum()
-        notes[f"_revenue of {name}"] = revenue.sum(where=flag).fill_null(0.0)
+        notes[f"{ROWS_OF}{name}"] = flag.sum()
+        notes[f"{REVENUE_OF}{name}"] = revenue.sum(where=flag).fill_null(0.0)
     orders = lines.group_by(["_belongs_to", "_rule"]).aggregate(
         # who gave the money back, in some exports, is not who bought
         customer_id=ibis.coalesce(

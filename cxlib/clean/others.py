@@ -17,7 +17,7 @@ from cxlib.clean.losses import Cleaned, settle
 from cxlib.clean.parse import Clock, check_clock, identifier, is_odd, number, text, when
 from cxlib.clean.prepared import recalled
 from cxlib.clean.rules import check_skipped
-from cxlib.sources import Raw, Rules, Source, check_needed, read, reading
+from cxlib.sources import SOURCE_FILE, Raw, Rules, Source, check_needed, read, reading
 from cxlib.tables import EVENTS, EXPOSURES, RESPONSES, Contract
 
 N_EXAMPLES = 5
@@ -248,6 +248,8 @@ def _read(
     """Return the raw rows with typed columns, held in their engine, once all could be read."""
     raw = read(raw)
     table, rules = raw.table, raw.preset.rules if raw.preset else Rules()
+    if SOURCE_FILE in table.columns:  # a row is the same in whatever file it stands
+        table = table.drop(SOURCE_FILE)
     check_needed(table, contract.name, contract.required, raw.preset)
     skipped = check_skipped(skip_rules, rules)
     clock = check_clock(raw, timezone, naive, date_format)

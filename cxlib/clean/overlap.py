@@ -8,8 +8,8 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-SOURCE_FILE = "source_file"
-"""The column that says from which of several files a row was read."""
+from cxlib.sources import SOURCE_FILE
+
 LINE_KEY = ("order_id", "item_id", "quantity", "unit_price", "ordered_at")
 MOST_ALIKE, FEWEST = 0.9, 5
 
@@ -39,8 +39,8 @@ def one_file_each(lines: ir.Table, *, by_line: bool) -> ir.Table:
     return lines.mutate(_rule=rule).drop("_again", "_place").union(rest)
 
 
-def days_exported_twice(lines: ir.Table) -> tuple[pd.DataFrame, list[str]]:
-    """Return the note on days whose rows nearly all stand twice, and the first and last of them.
+def days_exported_twice(lines: ir.Table) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Return the note on days whose rows nearly all stand twice, and the first and last as examples.
 
     Nobody orders the same things twice all day long: two exports were joined before they came.
     """
@@ -57,11 +57,11 @@ def days_exported_twice(lines: ir.Table) -> tuple[pd.DataFrame, list[str]]:
         counts["twice"] >= MOST_ALIKE * counts["lines"],
     ).execute()
     if found.empty:
-        return pd.DataFrame({"note": [], "rows": [], "revenue": []}), []
+        return pd.DataFrame({"note": [], "rows": [], "revenue": []}), {}
     days: list[dt.date] = sorted(pd.to_datetime(found["day"]).dt.date)
     note = {
         "note": "overlap_suspected",
         "rows": found["rows"].sum(),
         "revenue": found["revenue"].sum(),
     }
-    return pd.DataFrame([note]), [str(days[0]), str(days[-1])]
+    return pd.DataFrame([note]), {"overlap_suspected": [str(days[0]), str(days[-1])]}

@@ -34,6 +34,8 @@ HIDDEN = rf"[{MARKS}{ARABIC_LETTERS}]"
 FLOAT_ID = r"^\d+\.0$"
 
 EASTERN_DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹"
+PLAIN_NUMBER = r"^-?[0-9]{1,12}(\.[0-9]{1,2})?$"
+"""Numbers as nearly all exports write them: what fits needs no closer look."""
 GROUPED = {
     ".": r"^[+-]?(\d+(\.\d+)?|\d{1,3}(,\d{3})+\.\d+)$",
     ",": rf"^[+-]?(\d+|\d{{1,3}}([.{BLANK}]\d{{3}})+)(,\d+)?$",
@@ -98,7 +100,7 @@ def identifier(value: ir.Value) -> ir.Value:
 
 def was_float(value: ir.Value) -> ir.BooleanValue:
     """Say which ids in text end in ``.0`` as whole floats do."""
-    return value.endswith(".0") & value.re_search(FLOAT_ID)
+    return ibis.ifelse(value.endswith(".0"), value.re_search(FLOAT_ID), False)
 
 
 def was_hidden(value: ir.Value) -> ir.BooleanValue:
@@ -123,8 +125,10 @@ def number(value: ir.Value, decimal: str = ".") -> ir.Value:
         )  # fmt: skip
         # some engines also read 1_000
         direct = ibis.ifelse(value.contains("_"), ibis.null("string"), plain).try_cast("float64")
-        value = ibis.ifelse(
-            direct.notnull(), direct, _grouped(text(value), decimal).try_cast("float64")
+        grouped = _grouped(text(value), decimal).try_cast("float64")
+        is_plain = is_plain_number(plain)
+        value = ibis.cases(
+            (is_plain, plain.try_cast("float64")), (direct.notnull(), direct), else_=grouped
         )
     if value.type().is_integer():
         return value.cast("float64")
@@ -132,6 +136,11 @@ def number(value: ir.Value, decimal: str = ".") -> ir.Value:
     for no_number in (math.nan, math.inf, -math.inf):
         value = value.nullif(no_number)
     return value
+
+
+def is_plain_number(value: ir.Value) -> ir.BooleanValue:
+    """Say which text is a number in its usual form, so that a cast cannot fail."""
+    return value.re_search(PLAIN_NUMBER)
 
 
 def may_be_thousands(value: ir.Value) -> ir.BooleanValue:

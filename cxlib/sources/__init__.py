@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 
 from cxlib._checks import ColumnError, ParameterError, listed
 from cxlib.sources.engine import Opened, set_engine
+from cxlib.sources.files import SOURCE_FILE
 from cxlib.sources.formats import Preset, Rules, load_preset, new_preset, preset_text, presets
 from cxlib.sources.joining import join_frame
 from cxlib.sources.messages import reading
@@ -22,6 +23,7 @@ from cxlib.sources.recognise import check_needed, recognised
 from cxlib.tables import Contract, check_rows, check_types, with_typed_nulls
 
 __all__ = [
+    "SOURCE_FILE",
     "Preset",
     "Raw",
     "Rules",
@@ -114,7 +116,7 @@ def read(
     Returns
     -------
     Raw
-        Same rows and grain as the source; columns that neither the preset nor ``columns``
+        Same rows and grain as the source, and for several files also ``source_file``; columns that neither the preset nor ``columns``
         names keep their own names (one that differs from ours only in case gives way), less
         outer blanks and unseen marks. CSV columns are all text: cleaning gives them types, so that
         no id loses its leading zeros.

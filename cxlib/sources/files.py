@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
+from dataclasses import replace
 from pathlib import Path
 
 import ibis
@@ -21,6 +23,10 @@ MOST_COLUMNS = 2_000
 TEXT = (".csv", ".tsv", ".txt")
 JSON = (".json", ".jsonl", ".ndjson")
 SUFFIXES = (*TEXT, *JSON, ".parquet")
+SOURCE_FILE = "source_file"
+"""The column that says from which of several files a row was read; cleaning needs it to see
+that two exports share orders."""
+FROM = "cx_read_from"
 
 
 def open_files(
@@ -39,11 +45,17 @@ def open_files(
         raise ParameterError(f"encoding={encoding!r} is for CSV and text; {family} has its own")
     with reading(shown):
         if family == "Parquet":
-            return _checked(Opened(_parquet(paths, shown), shown))
-        texts = [examine(path, shown, encoding) for path in paths]
-        if family == "JSON":
-            return _checked(Opened(_json(texts, shown), shown))
-        return _checked(_of_text(texts, shown, layout))
+            opened, read_from = Opened(_parquet(paths, shown), shown), paths
+        else:
+            texts = [examine(path, shown, encoding) for path in paths]
+            read_from = [text.path for text in texts]
+            is_json = family == "JSON"
+            opened = (
+                Opened(_json(texts, shown), shown) if is_json else _of_text(texts, shown, layout)
+            )
+        if FROM in opened.table.columns:
+            opened = replace(opened, table=_with_file(opened.table, read_from, paths))
+        return _checked(opened)
 
 
 def _paths(address: str, shown: str) -> list[Path]:
@@ -93,6 +105,16 @@ def _checked(opened: Opened) -> Opened:
     return opened
 
 
+def _with_file(table: ir.Table, read_from: list[Path], paths: list[Path]) -> ir.Table:
+    """Say of each row which of the files it is from, by the part of the path that tells them apart."""
+    root = os.path.commonpath([path.parent for path in paths])
+    names = {
+        str(one): os.path.relpath(path, root) for one, path in zip(read_from, paths, strict=True)
+    }
+    file = table[FROM].substitute(names)
+    return table.mutate(**{SOURCE_FILE: file}).drop(FROM)
+
+
 def _literal(paths: Iterable[Path]) -> list[str]:
     """Return names that the engine takes as they are, not as patterns."""
     return [glob.escape(str(path)) for path in paths]
@@ -103,7 +125,15 @@ def _parquet(paths: list[Path], shown: str) -> ir.Table:
         with path.open("rb") as stream:
             if not stream.read(1):
                 raise DataError(f"source {shown!r}: it is empty")
-    return engine().read_parquet(_literal(paths), union_by_name=len(paths) > 1)
+    table = engine().read_parquet(_literal(paths), union_by_name=len(paths) > 1)
+    if not _says_file(paths, table.columns):
+        return table
+    return engine().read_parquet(_literal(paths), union_by_name=True, filename=FROM)
+
+
+def _says_file(files: Sized, names: Iterable[str]) -> bool:
+    """Say whether rows are to tell their file: there are several, and no column says it yet."""
+    return len(files) > 1 and SOURCE_FILE not in {name.lower() for name in names}
 
 
 def _json(texts: list[Text], shown: str) -> ir.Table:
@@ -118,6 +148,10 @@ def _json(texts: list[Text], shown: str) -> ir.Table:
     # text stays text: a stamp would be moved to UTC and lose what it says of its offset
     never = {"dateformat": "%%", "timestampformat": "%%"}
     table = engine().read_json(paths, sample_size=-1, union_by_name=True, **never)
+    if _says_file(texts, table.columns):
+        table = engine().read_json(
+            paths, sample_size=-1, union_by_name=True, filename=FROM, **never
+        )
     odd = [name for name, dtype in table.schema().items() if dtype.is_uuid() or dtype.is_time()]
     return table.mutate(**{name: table[name].cast("string") for name in odd}) if odd else table
 
@@ -132,7 +166,8 @@ def _of_text(texts: list[Text], shown: str, layout: Layout | None) -> Opened:
     alike: dict[tuple[object, ...], list[Sheet]] = {}
     for one_sheet in sheets:
         alike.setdefault(one_sheet.form, []).append(one_sheet)
-    tables = [_csv(group) for group in alike.values()]
+    says_file = _says_file(texts, [name for one_sheet in sheets for name in one_sheet.names])
+    tables = [_csv(group, says_file=says_file) for group in alike.values()]
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
     full = [_with_all(table, names) for table in tables]
     table = full[0] if len(full) == 1 else ibis.union(*full)
@@ -149,7 +184,7 @@ def _with_all(table: ir.Table, names: list[str]) -> ir.Table:
     return table.mutate(**missing).select(*names) if missing else table.select(*names)
 
 
-def _csv(sheets: list[Sheet]) -> ir.Table:
+def _csv(sheets: list[Sheet], *, says_file: bool) -> ir.Table:
     """Read files of one form as text; quotes are as in RFC 4180, and no line is a comment."""
     first = sheets[0]
     paths = ", ".join(quoted(name) for name in _literal(one.text.path for one in sheets))
@@ -158,7 +193,8 @@ def _csv(sheets: list[Sheet]) -> ir.Table:
     return _view(
         f"read_csv([{paths}], columns = {{{columns}}}, auto_detect = false, header = true, "
         f"delim = {quoted(first.sign)}, quote = '\"', escape = '\"', comment = '', "
-        f"skip = {first.skip}, compression = {quoted(first.compression)})"
+        f"skip = {first.skip}, compression = {quoted(first.compression)}"
+        f"{f', filename = {FROM}' if says_file else ''})"
     )
 
 
