@@ -10,6 +10,9 @@ import pytest
 import cxlib as cx
 from cxlib.clean.rules import LOSSES, NOTES
 
+PAGE = Path(__file__).parent.parent / "docs" / "cleaning.md"
+MARK = "<!-- from here on as cxlib/clean/rules.py says, held by tests/test_clean_rules.py -->"
+
 
 def order(
     number: object, who: object = "ann", amount: object = 10.0, **more: object
@@ -87,6 +90,7 @@ def test_a_preset_may_switch_rules_off_too(tmp_path: Path) -> None:
     ("name", "said"),
     [
         ("canceled", r"'canceled', which is no rule; .* Did you mean 'cancelled'"),
+        ("clock_gap", "'clock_gap', which drops and changes no row of its own: local stamps"),
         ("no_customer", "a guest: no customer id or e-mail; a table cannot hold such rows. Export"),
     ],
 )
@@ -99,6 +103,30 @@ def test_each_rule_says_what_it_means_and_what_to_do() -> None:
     cleaned = clean(MESSY)
     assert set(cleaned.advice) == {*cleaned.losses["rule"], *cleaned.notes["note"]}
     assert all(rule.meaning and rule.advice for rule in [*LOSSES.values(), *NOTES.values()])
+
+
+def test_the_page_tells_every_rule() -> None:
+    head, mark, _ = PAGE.read_text(encoding="utf-8").partition(MARK)
+    assert PAGE.read_text(encoding="utf-8") == head + mark + "\n\n" + told_in_tables(), (
+        "docs/cleaning.md tells other rules than cxlib/clean/rules.py"
+    )
+    assert head.count("cx.") > 5, "the page says how to ask for each part of the account"
+
+
+def told_in_tables() -> str:
+    parts = []
+    for title, rules in (("What is lost", LOSSES), ("What is put right, or noted", NOTES)):
+        lines = [
+            f"## {title}",
+            "",
+            "| rule | what it means | what to do | switch |",
+            "|---" * 4 + "|",
+        ]
+        for name, rule in rules.items():
+            switch = f'`skip_rules=["{name}"]`' if rule.may_skip else ""
+            lines.append(f"| `{name}` | {rule.meaning} | {rule.advice} | {switch} |")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
 
 
 def test_net_revenue_with_and_without_refunds_that_match_nothing() -> None:
@@ -148,6 +176,22 @@ def test_marks_letters_of_two_keyboards_and_float_ids_are_one_and_said() -> None
     assert cleaned.table["customer_id"].nunique().execute() == 4
     assert noted(cleaned) == {"hidden_marks": (3, 30), "float_ids": (1, 10)}
     assert "leading zeros" in cleaned.advice["float_ids"]
+
+
+def test_what_cleaning_puts_right_can_be_left_as_it_is() -> None:
+    rows = [
+        order("1", " a\u200eb "), order("2", "علي"), order("3", "7.0"),
+        order("4", None, email="x@y.io"),
+    ]  # fmt: skip
+    cleaned = clean(rows, skip_rules=["hidden_marks", "float_ids", "guest_by_email"])
+    assert set(cleaned.table["customer_id"].execute()) == {"a\u200eb", "علي", "7.0"}
+    assert lost(cleaned) == {"no_customer": (1, 10)}
+    assert noted(cleaned) == {}
+    events = pd.DataFrame({"user_id": ["a\u200eb", "7.0"], "event": "view"})
+    events = events.assign(occurred_at="2024-05-01 10:00:00")
+    kept = cx.clean_events(events, timezone="UTC", skip_rules=["hidden_marks", "float_ids"])
+    assert set(kept.table["user_id"].execute()) == {"a\u200eb", "7.0"}
+    assert kept.notes.empty
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ Bits travel with the row in one integer, so that reading, checking and counting 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import ibis
@@ -67,8 +67,9 @@ def bits_of(
     numbers: Mapping[str, ir.Value],
     ids: list[str],
     names: list[str],
+    skipped: Collection[str],
 ) -> Bits:
-    """Return the facts that checks and notes need of each row.
+    """Return the facts that checks and notes need of each row; of what is ``skipped``, no note.
 
     ``times`` and ``numbers`` hold the parsed columns by their raw name.
     """
@@ -98,7 +99,7 @@ def bits_of(
     in_text = [raw[name] for name in ids if raw[name].type().is_string()]
     if in_text:
         flags["float_ids"] = ibis.or_(*(was_float(value) for value in in_text))
-    return Bits(flags)
+    return Bits({name: flag for name, flag in flags.items() if name not in skipped})
 
 
 def copies_counted(rows: ir.Table, *, repeats: bool) -> ir.Table:

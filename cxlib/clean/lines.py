@@ -32,12 +32,12 @@ def with_money(lines: ir.Table, rules: Rules) -> ir.Table:
     return lines.mutate(_revenue=revenue, _is_refund=is_refund.fill_null(False))
 
 
-def with_guests(lines: ir.Table) -> ir.Table:
+def with_guests(lines: ir.Table, skipped: Collection[str] = ()) -> ir.Table:
     """Name guests by their e-mail: by the id that it has elsewhere, or else by itself.
 
-    Adds ``_by_email``. Without a column ``email`` guests stay unknown.
+    Adds ``_by_email``. Without a column ``email``, or if that rule is skipped, they stay unknown.
     """
-    if "email" not in lines.columns:
+    if "email" not in lines.columns or "guest_by_email" in skipped:
         return lines.mutate(_by_email=ibis.literal(False))
     named = lines.filter(lines["customer_id"].notnull(), lines["email"].notnull())
     known = named.group_by("email").aggregate(_known=named["customer_id"].min())

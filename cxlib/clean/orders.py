@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
 import ibis
@@ -81,7 +81,9 @@ def clean_orders(
         letters: ``["*@ourshop.com", "17850"]``. Counted as ``excluded``.
     skip_rules : list of str, optional
         Rules to switch off: their rows stay. ``["unpaid", "refund_unmatched"]`` counts orders
-        that were never paid, and takes unmatched refunds off the revenue as orders below zero.
+        that were never paid, and takes unmatched refunds off the revenue as orders below zero;
+        ``["hidden_marks", "float_ids", "guest_by_email"]`` leaves ids as they are written.
+        ``docs/cleaning.md`` tells every rule.
 
     Returns
     -------
@@ -113,9 +115,8 @@ def clean_orders(
     never a sum: the one refunded most is kept, the others are lost as ``duplicate_order``. Then
     refunds are netted: a negative row counts for the order whose number it bears or, where the
     preset names a prefix of cancelling invoices, for the latest earlier order of the same
-    customer that holds the same item. What
-    is left is grouped to orders. An attribute that differs within an order takes its largest
-    value.
+    customer that holds the same item. What is left is grouped to orders. An attribute that
+    differs within an order takes its largest value.
 
     A stamp without offset in the hour that clocks skip in spring is kept as written, and one in
     the hour that they show twice is taken for either; both are counted in the notes. Outliers
@@ -153,10 +154,10 @@ def clean_orders(
     said = decimal or (rules.decimal if "decimal" in rules.model_fields_set else None)
     check_choice("decimal", said or ".", [".", ","])
     with reading(raw.name):
-        typed, bits = _typed(raw, rules, clock, said or ".", repeats="duplicate_row" in skipped)
+        typed, bits = _typed(raw, rules, clock, said or ".", skipped)
         facts = check_read(typed, raw.table, "orders", clock, bits, said, "ordered_at")
     typed = on_the_clock(typed, clock, bits, facts, ["ordered_at"])
-    lines = with_rules(with_guests(with_money(typed, rules)), rules, skipped)
+    lines = with_rules(with_guests(with_money(typed, rules), skipped), rules, skipped)
     orders = _orders(lines, {**facts.notes(lines, bits), "guest_by_email": lines["_by_email"]})
     cases = _order_cases(orders, rules, list(exclude))
     rule = ibis.coalesce(orders["_rule"], first_rule(cases, skipped))
@@ -183,7 +184,7 @@ def _check_columns(raw: Raw, currency: str | None) -> None:
 
 
 def _typed(
-    raw: Raw, rules: Rules, clock: Clock, decimal: str, *, repeats: bool
+    raw: Raw, rules: Rules, clock: Clock, decimal: str, skipped: Collection[str]
 ) -> tuple[ir.Table, Bits]:
     """Return the raw rows with typed columns, ``_copies`` of each and its ``_bits``.
 
@@ -192,35 +193,35 @@ def _typed(
     table = raw.table
     times = {"ordered_at": when(table["ordered_at"], clock)}
     numbers = {name: number(table[name], decimal) for name in MONEY if name in table.columns}
-    texts = _texts(raw, rules)
+    texts = _texts(raw, rules, skipped)
     ids = ["order_id", "customer_id"]
     names = [name for name in (*_passed_through(raw), "item_id") if name in texts]
-    bits = bits_of(table, clock, times, numbers, ids, [n for n in names if n not in ids])
+    bits = bits_of(table, clock, times, numbers, ids, [n for n in names if n not in ids], skipped)
     stamps = {name: stamp.value for name, stamp in times.items()}
     named = {**stamps, **numbers, **texts}
     rest = {name: table[name] for name in table.columns if name not in named}
     # columns that nothing uses only tell one line of an order from another
     others = {"_others": ibis.struct(rest).hash()} if rest else {}
     rows = table.select(**named, **others, _bits=bits.packed())
-    rows = copies_counted(rows, repeats=repeats).drop(*others)
+    rows = copies_counted(rows, repeats="duplicate_row" in skipped).drop(*others)
     return rows.cache(), bits
 
 
-def _texts(raw: Raw, rules: Rules) -> dict[str, ir.Value]:
+def _texts(raw: Raw, rules: Rules, skipped: Collection[str]) -> dict[str, ir.Value]:
     """Return the columns that are text, or that pass through as they are, by their name."""
     table = raw.table
-    who = identifier(table["customer_id"])
+    who = identifier(table["customer_id"], skipped)
     is_email = True if rules.customer_is_email else who.contains("@")
     who = ibis.ifelse(is_email, who.lower(), who)
     if rules.guest_ids:
         who = ibis.ifelse(who.isin(rules.guest_ids), ibis.null("string"), who)
-    texts = {"order_id": identifier(table["order_id"]), "customer_id": who}
+    texts = {"order_id": identifier(table["order_id"], skipped), "customer_id": who}
     for name in [*_passed_through(raw), *MARKS]:
         if name in table.columns:
             is_text = table[name].type().is_string() or name in MARKS
-            texts[name] = text(table[name]) if is_text else table[name]
+            texts[name] = text(table[name], skipped) if is_text else table[name]
     if "email" in texts:
-        texts["email"] = email(table["email"])
+        texts["email"] = email(table["email"], skipped)
     if "is_test" in texts:
         texts["is_test"] = texts["is_test"].lower().isin(TRUE).fill_null(False)
     if "currency" in texts:

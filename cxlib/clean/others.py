@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import ibis
@@ -257,17 +257,17 @@ def _read(
     parse: dict[str, Callable[[ir.Value], ir.Value]] = {
         "time": lambda value: times[value.get_name()].value,
         "number": number,
-        "text": text,
+        "text": lambda value: text(value, skipped),
     }
     typed = {one.name: parse[one.kind](table[one.name]) for one in contract.columns}
-    typed[contract.who] = _person(table[contract.who])
+    typed[contract.who] = _person(table[contract.who], skipped)
     if "kind" in typed:
         typed["kind"] = typed["kind"].lower()
     of = {
         kind: {c.name: typed[c.name] for c in contract.columns if c.kind == kind} for kind in parse
     }
     names = [name for name in of["text"] if name != contract.who]
-    bits = bits_of(table, clock, times, of["number"], [contract.who], names)
+    bits = bits_of(table, clock, times, of["number"], [contract.who], names, skipped)
     rows = table.mutate(**typed, _bits=bits.packed())
     with reading(raw.name):
         rows = copies_counted(rows, repeats=not distinct or "duplicate_row" in skipped)
@@ -277,9 +277,9 @@ def _read(
     return Log(raw, rows, contract, clock, bits, facts, skipped)
 
 
-def _person(value: ir.Value) -> ir.Value:
+def _person(value: ir.Value, skipped: Collection[str]) -> ir.Value:
     """Return a user's id; an e-mail is one person in any case, as in `clean_orders`."""
-    who = identifier(value)
+    who = identifier(value, skipped)
     return ibis.ifelse(who.contains("@"), who.lower(), who)
 
 

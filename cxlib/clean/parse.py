@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ FORMAT_LETTERS = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
 # characters themselves, for engines differ in how they write their numbers
 BLANK = "\\s\u00a0\u202f"
 MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
+OUTER = rf"^[{BLANK}]+|[{BLANK}]+$"
 UNSEEN = rf"^[{BLANK}{MARKS}]+|[{BLANK}{MARKS}]+$|[{MARKS}]"
 ODD = r"^\s|\s$|[^ -~]"
 """What text of plain letters without blanks at its ends never matches."""
@@ -70,11 +72,11 @@ def check_clock(raw: Raw, timezone: str, naive: str | None, date_format: str | N
     return Clock(check_timezone("timezone", timezone), naive, date_format, engine)
 
 
-def text(value: ir.Value) -> ir.Value:
+def text(value: ir.Value, skipped: Collection[str] = ()) -> ir.Value:
     """Return ids and names as trimmed text, blank as null; whole floats lose their ``.0``.
 
     Marks of writing direction go, and Arabic yeh and kaf become the Persian ones, so that
-    what two keyboards wrote is one.
+    what two keyboards wrote is one; unless ``hidden_marks`` is skipped.
     """
     dtype = value.type()
     if dtype.is_floating() or dtype.is_decimal():
@@ -85,14 +87,20 @@ def text(value: ir.Value) -> ir.Value:
     if dtype.is_integer() or dtype.is_boolean():
         return value.cast("string")
     value = value.cast("string")
-    seen = value.re_replace(UNSEEN, "").translate(ARABIC_LETTERS, PERSIAN_LETTERS)
+    if "hidden_marks" in skipped:
+        seen = value.re_replace(OUTER, "")
+    else:
+        seen = value.re_replace(UNSEEN, "").translate(ARABIC_LETTERS, PERSIAN_LETTERS)
     return ibis.ifelse(value.re_search(ODD), seen, value).nullif("")
 
 
-def identifier(value: ir.Value) -> ir.Value:
-    """Return an id as `text` does; one that was read as a float somewhere loses its ``.0``."""
-    written = text(value)
-    if not value.type().is_string():
+def identifier(value: ir.Value, skipped: Collection[str] = ()) -> ir.Value:
+    """Return an id as `text` does; one that was read as a float somewhere loses its ``.0``.
+
+    In text it stays if ``float_ids`` is skipped.
+    """
+    written = text(value, skipped)
+    if not value.type().is_string() or "float_ids" in skipped:
         return written
     whole = written.substr(0, written.length() - 2)
     return ibis.ifelse(was_float(value), whole, written)
@@ -108,9 +116,9 @@ def was_hidden(value: ir.Value) -> ir.BooleanValue:
     return value.re_search(HIDDEN)
 
 
-def email(value: ir.Value) -> ir.Value:
+def email(value: ir.Value, skipped: Collection[str] = ()) -> ir.Value:
     """Return an e-mail as the key of its customer: trimmed, in small letters."""
-    return text(value).lower()
+    return text(value, skipped).lower()
 
 
 def number(value: ir.Value, decimal: str = ".") -> ir.Value:

@@ -108,13 +108,15 @@ NOTES = {
         "ids or names with marks of writing direction, or letters of two keyboards (ي and ی, "
         "ك and ک); written alike, so that one person is one",
         "nothing to do; clean other tables with cx.clean_… too before joining them",
+        True,
     ),
     "float_ids": Rule(
         "ids that were read as numbers somewhere (17850.0); the .0 is taken off",
         "export ids as text: leading zeros, if there were any, are gone",
+        True,
     ),
     "guest_by_email": Rule(
-        "guests, known by their e-mail", "nothing to do; each e-mail is one customer"
+        "guests, known by their e-mail", "nothing to do; each e-mail is one customer", True
     ),
     "refund_netted": Rule("refunds, taken off the orders that they belong to", "nothing to do"),
     "clock_gap": Rule(
@@ -138,20 +140,28 @@ def check_skipped(names: Iterable[str], rules: Rules) -> frozenset[str]:
     Raises
     ------
     ParameterError
-        A name is no rule, or its rows cannot be kept: the contract has no place for them.
+        A name is no rule, or its rows cannot be kept: the contract has no place for them; or it
+        is a note on rows that stay as they are.
     """
     names = [names] if isinstance(names, str) else list(names)
     skipped = frozenset([*names, *rules.skip_rules])
-    can = sorted(name for name, rule in LOSSES.items() if rule.may_skip)
+    known = {**LOSSES, **NOTES}
+    can = sorted(name for name, rule in known.items() if rule.may_skip)
     for name in sorted(skipped):
-        if name not in LOSSES:
+        if name not in known:
             raise ParameterError(
                 f"skip_rules names {name!r}, which is no rule; known are {listed(can, 20)}."
                 f"{suggest(name, can)}"
             )
-        if name not in can:
+        if name in can:
+            continue
+        if name in NOTES:
             raise ParameterError(
-                f"skip_rules names {name!r}: {LOSSES[name].meaning}; a table cannot hold such rows. "
-                f"{LOSSES[name].advice[0].upper()}{LOSSES[name].advice[1:]}"
+                f"skip_rules names {name!r}, which drops and changes no row of its own: "
+                f"{NOTES[name].meaning}"
             )
+        raise ParameterError(
+            f"skip_rules names {name!r}: {LOSSES[name].meaning}; a table cannot hold such rows. "
+            f"{LOSSES[name].advice[0].upper()}{LOSSES[name].advice[1:]}"
+        )
     return skipped

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import clean
 import experiment
 import funnel
 import fuzz
@@ -58,6 +59,7 @@ def million_customers() -> None:
 if __name__ == "__main__":
     import_time()
     million_customers()
+    clean.main()
     ltv.main()
     retention.main()
     funnel.main()
