@@ -105,6 +105,16 @@ def test_cleaning_is_that_of_duckdb(case: str, there: dict[str, Any]) -> None:
     pd.testing.assert_frame_equal(*frames, check_dtype=False, rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["funnel", "funnel, any order", "time_to_convert"])
+def test_what_was_cleaned_there_is_counted_there_in_seconds(
+    name: str, here: dict[str, Any], there: dict[str, Any]
+) -> None:
+    """Cleaning and counting are one query there, which the server must not loop over."""
+    raw_events = cx.read("${WAREHOUSE_URL}::raw_events")
+    events = cx.clean_events(raw_events, timezone="Europe/London")
+    check_same(name, here, {"events": events})
+
+
 def test_text_that_does_not_read_is_an_error_and_a_format_is_refused(
     there: dict[str, Any],
 ) -> None:

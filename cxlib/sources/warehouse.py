@@ -20,9 +20,17 @@ from ibis.backends.sql.compilers.postgres import PostgresCompiler
 from cxlib._checks import DataError
 from cxlib.sources.messages import reason
 
+OPTIONS = {
+    "default_transaction_read_only": "on",
+    "default_transaction_isolation": r"repeatable\ read",
+    # what comes out of a query is guessed too small, and then looped over: minutes for seconds
+    "enable_nestloop": "off",
+    "jit": "off",  # compiling long queries takes longer than what it saves
+    "work_mem": "64MB",
+}
 SETTINGS: dict[str, Any] = {
     "autocommit": False,
-    "options": r"-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\ read",
+    "options": " ".join(f"-c {name}={value}" for name, value in OPTIONS.items()),
     "connect_timeout": 10,
     "application_name": "cxlib",
 }
