@@ -39,7 +39,7 @@ lab: $(READY)  ## open JupyterLab on its start page (loopback only, with its tok
 	@$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) \
 		--LabApp.default_url=/lab/tree/notebooks/start.ipynb \
 		--ContentsManager.pre_save_hook=cxlib.notebook.store_without_outputs \
-		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.app_settings_dir=.jupyter
 
 lint: $(DEV)  ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -118,7 +118,8 @@ def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = Non
     for column_name, text in texts.items():
         other = column_name.removesuffix("low") + "high"
         if column_name.endswith("_low") and other in texts:
-            heading = column_name.removesuffix("_low").removesuffix("ci") + " 95% interval"
+            stem = column_name.removesuffix("_low").removesuffix("ci").strip("_")
+            heading = f"{stem} 95% interval"
             ends = zip(text, texts[other], strict=True)
             shown[heading.replace("_", " ").strip()] = [
                 low

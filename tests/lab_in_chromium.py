@@ -61,7 +61,7 @@ def served(folder: Path) -> Iterator[Lab]:
     """Run the recipe of `make lab` in a copy of the project, at a free port."""
     project = folder / "project"
     project.mkdir()
-    for name in ("notebooks", "data"):
+    for name in ("notebooks", "data", ".jupyter"):
         shutil.copytree(ROOT / name, project / name)
     recipe = [
         "make",

@@ -114,6 +114,17 @@ def test_a_control_of_every_kind(orders: Any, events: Any) -> None:
     assert panel._controls["hold"].options == (("(none)", None), ("session_id", "session_id"))
 
 
+def test_the_metric_of_a_distribution_can_be_chosen(result: Any) -> None:
+    panel = cx.explore.experiment(result, metric="net_revenue")
+    panel._widget()
+    assert panel._controls["metric"].options == (
+        ("(none)", None), ("order", "order"), ("net_revenue", "net_revenue")
+    )  # fmt: skip
+    panel._picker.value = "distribution"
+    assert panel.call.splitlines()[0] == "table = result.distribution(metric='net_revenue')"
+    assert set(panel.table["metric"]) == {"net_revenue"}
+
+
 def test_controls_set_what_is_computed_and_drawn(orders: Any) -> None:
     panel = cx.explore.retention(orders)
     panel._widget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ import nbformat
 import pytest
 from lab_in_chromium import (
     CHROMIUM,
+    IN_VIEW,
     PATIENCE_SECONDS,
     Lab,
     choose,
@@ -17,6 +19,7 @@ from lab_in_chromium import (
     served,
 )
 from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import Page
 
 from cxlib.notebook import METADATA
 
@@ -49,15 +52,54 @@ def test_from_the_start_page_every_notebook_runs_and_is_saved_as_it_was(lab: Lab
             run_all(page)
             choose(page, "File", "Save Notebook")
             page.wait_for_selector(".lm-mod-current:not(.jp-mod-dirty)")
-        assert not page.locator(".jp-Dialog").count(), "nothing stands in the way"
+        assert not page.locator(".jp-Dialog, .Toastify__toast").count(), "nothing is asked"
     for path, before in stored.items():
         assert path.read_bytes() == before, path.name
 
 
-READ = 'import cxlib as cx\norders = cx.clean_orders(cx.read("../data/sample/orders.csv", preset="shopify"), timezone="Europe/London")'
-EXPLORE = {
-    "retention": [READ, "cx.explore.retention(orders)"],
-}
+EXPLORE = [
+    "import cxlib as cx\n"
+    'orders = cx.clean_orders(cx.read("../data/sample/orders.csv", preset="shopify"), timezone="Europe/London")\n'
+    'events = cx.clean_events(cx.read("../data/sample/events.parquet"), timezone="Europe/London")\n'
+    'fit = cx.fit_ltv(orders, as_of="2024-12-31", by="country", n_boot=40)\n'
+    'trial = cx.clean_exposures(cx.read("../data/sample/exposures.csv"), timezone="Europe/London")\n'
+    'metrics = [cx.Conversion("order", within="14 days"), cx.Mean("net_revenue", within="14 days")]\n'
+    'result = cx.experiment(trial, orders=orders, metrics=metrics, control="control", as_of="2024-12-31")',
+    "cx.explore.retention(orders)",
+    "cx.explore.funnel(events)",
+    "cx.explore.ltv(fit)",
+    "cx.explore.experiment(result)",
+]
+"""Every panel, in one notebook."""
+
+
+class Shown:
+    """One panel in the notebook in view, as a hand finds it."""
+
+    def __init__(self, page: Page, cell: int) -> None:
+        self.at = page.locator(f"{IN_VIEW} .jp-CodeCell").nth(cell)
+        self.at.scroll_into_view_if_needed()
+        self.picture = self.at.locator(".cx-picture img")
+        self.picture.wait_for()
+        self.seen: set[str | None] = set()
+
+    def enter(self, option: str, text: str) -> None:
+        self.at.locator(f".cx-{option} input").fill(text)
+        self.at.locator(f".cx-{option} input").press("Enter")
+
+    def select(self, option: str, value: str) -> None:
+        self.at.locator(f".cx-{option} select").select_option(value)
+
+    def turn_to(self, picture: str) -> None:
+        self.at.locator(f'.widget-toggle-buttons button:text-is("{picture}")').click()
+
+    def expect(self, said: str) -> list[str]:
+        """Wait until the call says so; its picture is another than each before."""
+        self.at.locator(f".cx-call:has-text({json.dumps(said)})").wait_for()
+        drawn = self.picture.get_attribute("src")
+        assert drawn not in self.seen
+        self.seen.add(drawn)
+        return self.at.locator(".cx-call").inner_text().splitlines()
 
 
 def written(lab: Lab, name: str, cells: list[str]) -> str:
@@ -67,26 +109,72 @@ def written(lab: Lab, name: str, cells: list[str]) -> str:
     return f"lab/tree/notebooks/{name}.ipynb"
 
 
-@in_chromium
-def test_controls_change_the_picture_and_the_call(lab: Lab) -> None:
-    with page_of(lab, written(lab, "trying", EXPLORE["retention"])) as page:
+@pytest.fixture(scope="module")
+def panels(lab: Lab) -> Iterator[Page]:
+    with page_of(lab, written(lab, "trying", EXPLORE)) as page:
         run_all(page)
-        picture = page.locator(".cx-picture img")
-        first = picture.get_attribute("src")
-        call = page.locator(".cx-call")
-        assert call.inner_text().startswith("table = cx.retention(orders, as_of='2024-12-31')")
-        page.locator(".cx-period input").fill("quarter")
-        page.locator(".cx-period input").press("Enter")
-        page.locator('.cx-call:has-text("quarter")').wait_for()
-        assert picture.get_attribute("src") != first
-        page.locator(".cx-by select").select_option("country")
-        page.locator('.cx-call:has-text("country")').wait_for()
-        assert call.inner_text().splitlines()[-1] == "cx.plot.retention_curve(table);"
-        page.locator(".cx-period input").fill("fortnight")
-        page.locator(".cx-period input").press("Enter")
-        said = page.locator(".cx-mistake").inner_text()
-        assert said.startswith("period='fortnight' is not one of month, week, day, quarter, year")
+        yield page
         assert not page.locator('[data-mime-type="application/vnd.jupyter.error"]').count()
+
+
+@in_chromium
+def test_retention_can_be_explored(panels: Page) -> None:
+    panel = Shown(panels, 1)
+    panel.expect("table = cx.retention(orders, as_of='2024-12-31')")
+    panel.enter("period", "quarter")
+    panel.expect("period='quarter'")
+    panel.select("by", "country")
+    assert panel.expect("by='country'")[-1] == "cx.plot.retention_curve(table);"
+    panel.enter("period", "fortnight")
+    said = panel.at.locator(".cx-mistake").inner_text()
+    assert said.startswith("period='fortnight' is not one of month, week, day, quarter, year")
+
+
+@in_chromium
+def test_funnels_can_be_explored(panels: Page) -> None:
+    panel = Shown(panels, 2)
+    panel.expect("window='7 days'")
+    panel.enter("window", "1 hour")
+    panel.expect("window='1 hour'")
+    panel.select("by", "device")
+    assert panel.expect("by='device'")[-1] == "cx.plot.funnel(table);"
+    close = panel.at.locator(".cx-steps .jupyter-widget-tag-close").last
+    left_out = close.locator("..").inner_text().strip()
+    close.click()
+    panel.at.locator(f".cx-call:not(:has-text({json.dumps(repr(left_out))}))").wait_for()
+    panel.select("order", "any")
+    panel.expect("order='any'")
+    panel.enter("window", "soon")
+    assert "window='soon'" in panel.at.locator(".cx-mistake").inner_text()
+
+
+@in_chromium
+def test_a_fit_can_be_explored(panels: Page) -> None:
+    panel = Shown(panels, 3)
+    panel.expect("table = fit.at().deciles()")
+    panel.enter("horizon_days", "90")
+    panel.expect("fit.at(horizon_days=90).deciles()")
+    panel.turn_to("orders to come")
+    assert panel.expect("fit.at(horizon_days=90).grid()")[-1].startswith("cx.plot.ltv_grid(table")
+    panel.turn_to("segments")
+    panel.enter("margin", "0.4")
+    panel.expect("fit.at(horizon_days=90, margin=0.4).segments()")
+    panel.enter("margin", "4")
+    assert "margin=4 is out of range" in panel.at.locator(".cx-mistake").inner_text()
+
+
+@in_chromium
+def test_an_experiment_can_be_explored(panels: Page) -> None:
+    panel = Shown(panels, 4)
+    panel.expect("table = result.table")
+    panel.turn_to("split")
+    panel.expect("table = result.split")
+    panel.turn_to("novelty")
+    panel.enter("n_days", "5")
+    panel.expect("result.novelty(n_days=5)")
+    panel.turn_to("distribution")
+    panel.select("metric", "net_revenue")
+    assert panel.expect("metric='net_revenue'")[-1] == "cx.plot.experiment_distribution(table);"
 
 
 def test_a_notebook_runs_as_a_job_of_jupyter_scheduler(lab: Lab) -> None:

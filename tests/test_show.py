@@ -61,6 +61,7 @@ def test_bounds_follow_what_they_bound_in_one_column() -> None:
         {"lift": [0.1], "lift_low": [-0.1], "lift_high": [0.3], "step_ci_low": 1.0}
     )
     assert list(cx.show(table)._table) == ["lift", "lift 95% interval", "step ci low"]
+    assert list(cx.show(table.assign(step_ci_high=2.0))._table)[2:] == ["step 95% interval"]
     table = pd.DataFrame({"rate": [0.5, None], "ci_low": [0.4, None], "ci_high": [0.6, None]})
     assert cx.show(table)._table["95% interval"].tolist()[1] == "–"
 

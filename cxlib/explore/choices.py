@@ -49,7 +49,7 @@ class Choice:
 def choices_of(
     function: Callable[..., Any], known: Mapping[str, Sequence[Any]]
 ) -> dict[str, Choice]:
-    """Return the keyword options of a function that a control can set.
+    """Return the options of a function that a control can set; its data are none of them.
 
     ``known`` are the values that only the data know, by option: columns, events, metrics.
     """
@@ -57,7 +57,7 @@ def choices_of(
     options = [
         _choice(option, hints[name], known.get(name))
         for name, option in inspect.signature(function).parameters.items()
-        if option.kind is option.KEYWORD_ONLY
+        if option.kind is option.KEYWORD_ONLY or option.default is not option.empty
     ]
     return {option.name: option for option in options if option is not None}
 
