@@ -242,7 +242,7 @@ def readable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells = [
         new_markdown_cell("# Do they come back?\n\nFor the CRM team."),
         new_markdown_cell("## What was read\n\nSome words."),
-        new_code_cell("x = 1", outputs=[shown(**carried), new_output("stream", name="stdout", text="said " * 60)]),
+        new_code_cell("x = 1", outputs=[shown(text__html=2 * carried["text/html"]), shown(**carried), new_output("stream", name="stdout", text="said " * 60)]),
         new_markdown_cell("#### A level too deep\n\nWords."),
         new_code_cell("y", outputs=[shown(metadata=metadata, **{k.replace("/", "__"): v for k, v in data.items()}),
                                     new_output("stream", name="stderr", text="a warning")]),

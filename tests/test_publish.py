@@ -137,7 +137,7 @@ def test_tables_have_header_cells_with_scope_and_aligned_numbers() -> None:
     ], "row numbers say nothing and go; a missing value is a dash"
     assert soup.select("thead th")[1]["class"] == ["num"], "a heading over numbers stands over them"
     box = soup.select_one("div.scroll")
-    assert box["aria-label"] == "Table Month by month"
+    assert box["aria-label"] == "Table 1: Month by month"
     assert box["tabindex"] == "0"
     assert all(cell["dir"] == "auto" for cell in soup.select("td, th"))
 

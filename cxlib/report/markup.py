@@ -129,16 +129,16 @@ _CLEANER = Cleaner(
 )
 
 
-def safe(html: str, label: str = "") -> Markup:
+def safe(html: str, label: str = "", number: int = 1) -> Markup:
     """Return markup with nothing in it that runs, loads or leads away.
 
-    ``label`` names its tables for readers who hear the page. Headings become words in bold:
+    ``label`` names its tables for readers who hear the page, from ``number`` on. Headings become words in bold:
     only a page's own text has headings.
     """
-    return _safe(html, label, keeps_headings=False)
+    return _safe(html, label, number, keeps_headings=False)
 
 
-def _safe(html: str, label: str, keeps_headings: bool) -> Markup:
+def _safe(html: str, label: str, number: int, keeps_headings: bool) -> Markup:
     soup = BeautifulSoup(html, "html.parser")
     for element in soup.find_all(DROPPED):
         element.decompose()
@@ -148,8 +148,8 @@ def _safe(html: str, label: str, keeps_headings: bool) -> Markup:
             heading.wrap(soup.new_tag("p"))
         elif heading.name == "h1":
             heading.name = "h2"
-    for table in soup.find_all("table"):
-        _dress(soup, table, label)
+    for place, table in enumerate(soup.find_all("table"), number):
+        _dress(soup, table, f"Table {place}: {label}" if label else f"Table {place}")
     for image in soup.find_all("img"):
         if not PICTURE.fullmatch(str(image.get("src", ""))):
             image.replace_with(str(image.get("alt", "")))
@@ -178,8 +178,7 @@ def _dress(soup: BeautifulSoup, table: Tag, label: str) -> None:
         elif len(words) > LONG:
             cell["class"] = "long"
     _align_heads(table)
-    named = f"Table {label}".strip()
-    box = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": named}
+    box = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": label}
     table.wrap(soup.new_tag("div", attrs=box))
 
 
@@ -231,7 +230,7 @@ def prose(cell: Mapping[str, Any]) -> Markup:
         escape=False, attachments=cell.get("attachments", {}), exclude_anchor_links=True
     )
     html = MarkdownWithMath(renderer=renderer).render(cell["source"])
-    return _safe(html, "", keeps_headings=True)
+    return _safe(html, "", 1, keeps_headings=True)
 
 
 def words(html: str) -> str:

@@ -154,14 +154,13 @@ def _made(html: str, near: str, count: Count, room: Room) -> Iterator[Part]:
         yield Part("said", f"A table is left out here: it is {len(html):,} characters long.")
         return
     soup = BeautifulSoup(html, "html.parser")
-    cut = 0
+    cut, first = 0, count.tables + 1
     for table in soup.find_all("table"):
         count.tables += 1
         rows = table.select("tbody tr")
         for row in rows[room.rows :]:
             row.decompose()
         cut += max(0, len(rows) - room.rows)
-    numbered = f"{count.tables}: {words(near)}" if near else str(count.tables)
-    yield Part("made", html=safe(str(soup), numbered))
+    yield Part("made", html=safe(str(soup), words(near), first))
     if cut:
         yield Part("said", f"{cut:,} more rows are not shown.")
