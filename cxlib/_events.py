@@ -60,10 +60,11 @@ def observed_events(
     table = load(events, EVENTS, rows=False)
     needed = list(needed)
     check_columns(EVENTS.name, table.columns, needed)
-    empty = [table[name] for name in EVENTS.required]
+    is_clean = is_cleaned(events, EVENTS)
+    empty = [] if is_clean else [table[name] for name in EVENTS.required]
     empty += [table[name].cast("string") for name in needed]
-    table = table.mutate(_empty=ibis.or_(*map(is_empty, empty)))
-    has_id = "event_id" in table.columns and not is_cleaned(events, EVENTS)
+    table = table.mutate(_empty=ibis.or_(ibis.literal(False), *map(is_empty, empty)))
+    has_id = "event_id" in table.columns and not is_clean
     with reading("events"):
         facts = table.aggregate(**_facts(table, as_of, names, has_id, chosen)).execute().iloc[0]
     _check(facts, table, names)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import zip_longest
 
 import ibis
 import ibis.expr.types as ir
@@ -49,8 +51,8 @@ def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
     rows = rows.mutate(at=rows["at"].cast(AT))  # Spark's tables forget the precision
     if rule.order == "any":
         return attempts_in_any_order(rows, rule)
-    still_open, found = levels(rows, rule)
-    users = _deepest(still_open, found, rule)
+    entries, found = levels(rows, rule)
+    users = _deepest(entries, found, rule)
     if not rule.exclude or rule.exclude_scope == "attempt":
         return users
     ends = [(level, tightest(level, rule)) for level in found]
@@ -59,10 +61,11 @@ def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
     return _without_removed(users, reached, unspoilt(rows, ends, rule), rule)
 
 
-def _deepest(still_open: ir.Table, found: Sequence[Level], rule: Rule) -> ir.Table:
+def _deepest(entries: ir.Table, found: Sequence[Level], rule: Rule) -> ir.Table:
     """Return the best of each user's first attempts at every level."""
     if not any(step.optional for step in rule.steps):
-        return _deepest_of_chain(still_open, found, rule)
+        return _deepest_of_chain(entries, found, rule)
+    still_open = entries.filter(~rule.is_over(entries["at"]))
     every = [_as_attempt(Level((0,), still_open), 0, rule)]
     every += [_as_attempt(level, level.path[-1] + 1, rule) for level in found]
     table = ibis.union(*every)
@@ -72,27 +75,25 @@ def _deepest(still_open: ir.Table, found: Sequence[Level], rule: Rule) -> ir.Tab
     return first.select(*rule.keys, *_times(rule), "depth")
 
 
-def _deepest_of_chain(still_open: ir.Table, found: Sequence[Level], rule: Rule) -> ir.Table:
-    """Return the same where each level's users are among those of the level before."""
-    ends = found[0].table.select(*rule.keys, at_1="at_1", opened=ibis.null(AT))
-    opens = still_open.select(*rule.keys, at_1=ibis.null(AT), opened="at_1")
-    entries = ibis.union(ends, opens)
-    users = entries.group_by(rule.keys).aggregate(
-        t_1_1=entries["at_1"].min(), t_0_1=entries["opened"].min()
+def _deepest_of_chain(entries: ir.Table, found: Sequence[Level], rule: Rule) -> ir.Table:
+    """Return the same where each level's users are among those of the level before.
+
+    So a user's deepest level is the one before that which has nothing of them.
+    """
+    deeper = [level.table.select(rule.keys).view() for level in found[1:]]
+    entries = entries.anti_join(deeper[0], rule.keys)
+    at, over = entries["at"], rule.is_over(entries["at"])
+    first = entries.group_by(rule.keys).aggregate(
+        ended=at.min(where=over), opened=at.min(where=~over)
     )
-    for level in found[1:]:
-        times = {f"t_{len(level.path)}_{step + 1}": f"at_{step + 1}" for step in level.path}
-        first = first_of(level, rule).rename(times)
-        users = users.left_join(first, rule.keys).select(users, *times)
-    deepest = len(found)
-    at = {
-        f"at_{k}": ibis.coalesce(
-            *(users[f"t_{depth}_{k}"] for depth in range(deepest, k - 1 - (k == 1), -1))
-        )
-        for k in range(1, deepest + 1)
-    }
-    reached = [(users[f"t_{depth}_1"].notnull(), depth) for depth in range(deepest, 0, -1)]
-    return users.select(*rule.keys, **at, depth=ibis.cases(*reached, else_=0))
+    at_1 = ibis.coalesce(first["ended"], first["opened"])
+    times = dict.fromkeys(_times(rule), ibis.null(AT)) | {"at_1": at_1}
+    depth = first["ended"].notnull().cast("int8")
+    users = [first.select(*rule.keys, **times, depth=depth)]
+    for level, further in zip_longest(found[1:], deeper[1:]):
+        table = level.table if further is None else level.table.anti_join(further, rule.keys)
+        users.append(_as_attempt(replace(level, table=table), len(level.path), rule))
+    return ibis.union(*users)
 
 
 def _as_attempt(level: Level, depth: int, rule: Rule) -> ir.Table:
@@ -100,11 +101,11 @@ def _as_attempt(level: Level, depth: int, rule: Rule) -> ir.Table:
     first = first_of(level, rule)
     times = {name: first[name] if name in level.times else ibis.null(AT) for name in _times(rule)}
     if not any(step.optional for step in rule.steps):
-        return first.select(*rule.keys, **times, depth=ibis.literal(depth))
+        return first.select(*rule.keys, **times, depth=ibis.literal(depth, "int8"))
     return first.select(
         *rule.keys,
         **times,
-        depth=ibis.literal(depth),
+        depth=ibis.literal(depth, "int8"),
         n_taken=ibis.literal(len(level.path)),
         ended=first[level.times[-1]],
         path=ibis.literal("-".join(map(str, level.path))),

@@ -37,7 +37,7 @@ class Level:
 
 
 def levels(rows: ir.Table, rule: Rule) -> tuple[ir.Table, list[Level]]:
-    """Return the entries whose windows are still open, and the attempts at each step."""
+    """Return all entries, and the attempts at each step from those whose windows are over."""
     by_moment = not rule.kinds.apart or bool(rule.exclude) or rule.order == "strict"
     table = (
         moments(rows, rule).drop([f"here_{number}" for number in range(len(rule.exclude))])
@@ -55,8 +55,7 @@ def levels(rows: ir.Table, rule: Rule) -> tuple[ir.Table, list[Level]]:
     entries = entries.mutate(at_1=entries["at"])
     if by_moment:
         entries = entries.mutate(start=ibis.literal(0))
-    over = rule.is_over(entries["at"])
-    found = [Level((0,), entries.filter(over))]
+    found = [Level((0,), entries.filter(rule.is_over(entries["at"])))]
     for level in found:  # grows on the way
         for k in rule.next_of(level.path[-1]):
             taken = _claim(level, _at_step(table, k, rule, by_moment), k, rule)
@@ -65,7 +64,7 @@ def levels(rows: ir.Table, rule: Rule) -> tuple[ir.Table, list[Level]]:
                 if rule.ties != "strict":
                     taken = ibis.union(taken, _stay(level, k, rule))
             found.append(Level((*level.path, k), taken))
-    return entries.filter(~over), found
+    return entries, found
 
 
 def _at_step(table: ir.Table, k: int, rule: Rule, by_moment: bool) -> ir.Table:
@@ -95,10 +94,11 @@ def _claim(level: Level, candidates: ir.Table, k: int, rule: Rule) -> ir.Table:
 
 def _claimed_by_join(level: Level, candidates: ir.Table, rule: Rule) -> ir.Table:
     """Give each candidate the latest attempt before it, by the engine's own join for that."""
-    before = level.table.view()
-    in_time = candidates["at"] > before["at"]
-    if rule.ties != "strict":
-        in_time = candidates["at"] >= before["at"]
+    before = level.table.select(
+        *rule.keys, *level.times
+    ).view()  # the engine sorts what it is given
+    last = before[level.times[-1]]
+    in_time = candidates["at"] > last if rule.ties == "strict" else candidates["at"] >= last
     both = candidates.asof_join(before, in_time, [candidates[k] == before[k] for k in rule.keys])
     return both.select(*rule.keys, "at", *level.times)
 
