@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 import pytest
 
 import cxlib as cx
@@ -161,3 +162,21 @@ def test_orders_after_as_of_are_counted_beside_the_last_of_all() -> None:
     found = names["ends"].execute().iloc[0]  # type: ignore[attr-defined]
     assert found["n_after_as_of"] == (when >= "2023-10-01").sum() > 0
     assert (found["n_orders"], found["last_order"]) == (len(when), when.max())
+
+
+def test_the_funnel_page_needs_user_event_and_time_alone(tmp_path: Path) -> None:
+    events = pd.read_parquet(FOLDER.parent / "data" / "sample" / "events.parquet")
+    some = events["user_id"].isin(events["user_id"].dropna().unique()[:400])
+    events[some][["user_id", "event", "occurred_at"]].to_parquet(tmp_path / "events.parquet")
+    book = nbformat.read(FOLDER / "04_funnel.ipynb", as_version=4)
+    ours = {"source": str(tmp_path / "events.parquet"), "by": None, "value": None, "channel": None}
+    names: dict[str, Any] = {"display": lambda *given: None}
+    for cell in code_cells(book):
+        if "cx.plot." not in cell.source:
+            exec(cell.source, names)
+        if cell == parameters(book):
+            names |= ours
+    table = names["groups"]
+    assert table["month"].is_monotonic_increasing
+    together = cx.funnel(names["events"], steps=names["steps"], window="7 days", as_of="2024-12-31")
+    assert table.loc[table["step"] == 1, "n"].sum() == together["n"].iloc[0]
