@@ -106,6 +106,8 @@ _CASTS = {"text": "string", "time": "timestamp", "number": "float64"}
 def with_typed_nulls(table: ir.Table) -> ir.Table:
     """Return ``table`` with columns that hold nothing, not even a type, as text."""
     untyped = [name for name, dtype in table.schema().items() if dtype.is_null()]
+    if not untyped:
+        return table
     return table.mutate(**{name: table[name].cast("string") for name in untyped})
 
 

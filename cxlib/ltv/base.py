@@ -50,18 +50,23 @@ class Base:
         """Mean spend of a repeat purchase of each row."""
         return self.rows["monetary_value"].to_numpy(float)
 
-    @cached_property
+    @property
     def history(self) -> npt.NDArray[np.intp]:
         """Number of each row's history in `histories`."""
-        number: npt.NDArray[np.intp] = np.asarray(self.rows.groupby(HISTORY).ngroup(), np.intp)
-        return number
+        return self._numbered[1]
 
-    @cached_property
+    @property
     def histories(self) -> Numbers:
         """Unique frequency, recency and T, in rising order: three rows of numbers."""
-        found = np.zeros((len(HISTORY), int(self.history.max()) + 1))
-        found[:, self.history] = self.rows[HISTORY].to_numpy(float).T
-        return found
+        return self._numbered[0]
+
+    @cached_property
+    def _numbered(self) -> tuple[Numbers, npt.NDArray[np.intp]]:
+        told = self.rows[HISTORY].to_numpy().T
+        size = told[2].max() + 1  # no recency is larger than T
+        code = (told[0] * size + told[1]) * size + told[2]
+        _, first, number = np.unique(code, return_index=True, return_inverse=True)
+        return told[:, first].astype(float), number
 
     @cached_property
     def n_by_history(self) -> Numbers:

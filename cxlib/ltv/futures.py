@@ -57,7 +57,7 @@ def _expected(
     """Return how often each customer of ``rows`` is expected to buy, and to spend, discounted."""
     part = replace(ahead, histories=base.histories[:, base.history[rows]])
     level, slope = spend_line(spend, base.frequency[rows])
-    orders, discounted = part.p_alive(values) * part.if_alive_nearly(values)[:, part.pair]
+    orders, discounted = part.p_alive(values) * part.if_alive(values)
     return np.array([orders, (level + slope * base.spend[rows]) * discounted])
 
 

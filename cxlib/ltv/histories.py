@@ -122,12 +122,12 @@ def purchase_days(rows: ir.Table) -> ir.Table:
     A customer bought on a day with positive net spend.
     """
     key = [name for name in ("customer_id", "segment") if name in rows.columns]
-    rows = rows.mutate(day=rows["ordered_at"].date())
-    days = rows.group_by([*key, "day"]).aggregate(
+    days = rows.group_by(*key, day=rows["ordered_at"].date()).aggregate(
         spend=rows["net_revenue"].sum(), moved=rows["net_revenue"].abs().sum()
     )
     # what a full refund leaves of a float is no purchase
-    return days.mutate(bought=days["spend"] > 1e-9 * days["moved"]).drop("moved")
+    bought = days["spend"] > 1e-9 * days["moved"]
+    return days.select(*key, "day", "spend", bought=bought)
 
 
 def histories(days: ir.Table, as_of: dt.date) -> ir.Table:
@@ -138,7 +138,7 @@ def histories(days: ir.Table, as_of: dt.date) -> ir.Table:
     key = [name for name in ("customer_id", "segment") if name in days.columns]
     bought = days["bought"]
     customers = days.group_by(key).aggregate(
-        frequency=bought.sum() - 1,
+        frequency=days["day"].count(where=bought) - 1,
         first=days["day"].min(where=bought),
         last=days["day"].max(where=bought),
         spend=days["spend"].sum(where=bought),

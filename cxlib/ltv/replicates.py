@@ -111,7 +111,7 @@ def sums_over(ahead: Ahead, base: Base, replicates: Replicates) -> Numbers:
     """Return `sums` of every refit: refits, then measures, then segments."""
     return np.array(
         [
-            sums(ahead, base, ahead.p_alive(v), ahead.if_alive_nearly(v)[:, ahead.pair], spend)
+            sums(ahead, base, ahead.p_alive(v), ahead.if_alive(v), spend)
             for v, spend in progress(
                 replicates.pairs(), "sums of the refits", len(replicates.model)
             )
@@ -129,7 +129,7 @@ def bounds(
     """
     values = [values for values, _ in replicates.pairs()]
     if_alive = np.stack(
-        [ahead.if_alive_nearly(each) for each in progress(values, "forecasts of the refits")],
+        [ahead.of_pairs(each) for each in progress(values, "forecasts of the refits")],
         axis=1,
     )
     found = {name: (np.empty_like(point), np.empty_like(point)) for name, point in points.items()}

@@ -53,6 +53,7 @@ def _own_engine() -> Any:
 def _bounded(found: Any) -> Any:
     """Hold an engine, when it is first used, to what the environment says."""
     found.raw_sql("set enable_progress_bar = false")  # it would stand in published pages
+    found.raw_sql("set allocator_background_threads = true")  # else memory is kept after a query
     if os.environ.get(THREADS):
         _set(found, "threads", _checked_threads(os.environ[THREADS], f"${THREADS}"))
     if os.environ.get(MEMORY):
