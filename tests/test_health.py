@@ -169,3 +169,16 @@ def test_the_waterfall_balances() -> None:
     assert cx.plot.waterfall(steps).get_title("left") == "From raw rows to kept ones"
     with pytest.raises(cx.ParameterError, match="waterfall takes"):
         cx.waterfall(steps)
+
+
+def test_an_order_that_a_refund_undid_is_an_outlier_by_what_it_was_before() -> None:
+    lines = [(f"{n}", "mug", 4 + n % 5, "2024-05-01 09:00:00", 10.0) for n in range(20)]
+    lines += [("big", "cup", 80_000, "2024-05-02 09:15:00", 2.0)]
+    lines += [("Cbig", "cup", -80_000, "2024-05-02 09:27:00", 2.0)]
+    names = ["InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice"]
+    frame = pd.DataFrame(lines, columns=names).assign(CustomerID="ann", Country="UK")
+    raw = cx.read(frame, preset="online_retail")
+    far = cx.outliers(cx.clean_orders(raw, timezone="Europe/London")).iloc[0]
+    assert (far["order_id"], far["fate"]) == ("big", "refunded_in_full")
+    assert (far["gross_revenue"], far["net_revenue"], far["revenue_share"]) == (160_000, 0, 0)
+    assert far["hours_to_refund"] == pytest.approx(12 / 60)
