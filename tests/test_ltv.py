@@ -381,7 +381,7 @@ def test_a_fit_shows_its_verdict_and_parameters(fit: LtvFit) -> None:
     assert "<td>alpha</td>" in html
     alpha = fit.table.set_index("parameter").loc["alpha"]
     far = math.exp(1.96 * alpha["standard_error"] / alpha["value"])  # Wald's, on the log scale
-    ends = (f"{alpha['value'] / far:.4g}", f"{alpha['value'] * far:.4g}")
+    ends = (f"{alpha['value'] / far:.3g}", f"{alpha['value'] * far:.3g}")
     assert "95% interval" in html
     assert all(end in html for end in ends)
     assert repr(fit) == f"LtvFit(BG/NBD, as of 2022-12-31: {fit.verdict!r})"
