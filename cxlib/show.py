@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cxlib._checks import ParameterError
@@ -32,8 +32,15 @@ END = re.compile(r"(^|_)(low|high)$")
 class Shown:
     """A table made ready for reading; Jupyter and reports show it."""
 
-    def __init__(self, table: pd.DataFrame, note: str = "", carried: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        note: str = "",
+        carried: dict[str, Any] | None = None,
+        words: Container[str] = (),
+    ):
         self._table, self._note, self._carried = table, note, carried
+        self._words = [name in words for name in table.columns]
 
     def __repr__(self) -> str:
         text = str(self._table.to_string(index=False)) if len(self._table) or not self._note else ""
@@ -41,7 +48,7 @@ class Shown:
 
     def _repr_html_(self) -> str:
         table = (
-            str(self._table.to_html(index=False, border=0))
+            _aligned(self._table.to_html(index=False, border=0), self._words)
             if len(self._table) or not self._note
             else ""
         )
@@ -50,6 +57,18 @@ class Shown:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         carried = {TABLE_MIME: self._carried} if self._carried else {}
         return {"text/plain": repr(self), "text/html": self._repr_html_(), **carried}
+
+
+def _aligned(markup: str, words: Sequence[bool]) -> str:
+    """Return a table of pandas', a cell on each line, with columns of words at their start."""
+    lines, place = [], 0
+    for line in markup.splitlines():
+        cell = re.match(r"\s*<(td|th)>", line)
+        place = place + 1 if cell else 0
+        if cell and words[place - 1]:
+            line = line.replace(">", ' style="text-align: start;">', 1)
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def told(verdict: str, *tables: pd.DataFrame | Shown, beside: str = "") -> str:
@@ -133,7 +152,12 @@ def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = Non
             shown[column_name.replace("_", " ")] = text
     texts_alone = pd.DataFrame(shown)
     texts_alone.attrs[FITTED] = True
-    return Shown(texts_alone, fit.note, _carried(whole.table, name))
+    words = {
+        name.replace("_", " ")
+        for name, (_, column) in zip(names, part.items(), strict=True)
+        if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column)
+    }
+    return Shown(texts_alone, fit.note, _carried(whole.table, name), words)
 
 
 def _carried(table: pd.DataFrame, name: str | None) -> dict[str, Any] | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 import cxlib as cx
 from cxlib.show import told
@@ -73,7 +76,17 @@ def test_a_result_tells_its_verdict_before_its_tables() -> None:
         "<p><strong>No &lt;b&gt;difference&lt;/b&gt;.</strong><br>as of 2024 &amp; later</p><table"
     )
     assert "95% interval" in page
-    assert "style" not in page.replace('style="text-align: right;"', ""), "the theme's own colours"
+    assert set(re.findall('style="(.+?)"', page)) == {"text-align: right;"}, "the theme's colours"
+
+
+def test_words_stand_at_the_start_of_their_column() -> None:
+    table = pd.DataFrame(
+        {"event_name": ["view\n<td>", "cart"], "n": [1, 2], "ci_low": 0.1, "ci_high": 0.2}
+    )
+    soup = BeautifulSoup(cx.show(table)._repr_html_(), "html.parser")
+    for row in soup.find_all("tr"):
+        cells = [cell.get("style") for cell in row.find_all(["td", "th"])]
+        assert cells == ["text-align: start;", None, None]
 
 
 def test_what_is_not_known_is_a_dash() -> None:

@@ -149,7 +149,9 @@ class ExperimentResult:
         fit = fit_to_show(self.table)
         if fit.small.any():
             return told(f"No verdict is shown. {fit.note}")
-        numbers = Shown(_shown(self.table, self._question.rule))
+        numbers = Shown(
+            _shown(self.table, self._question.rule), words=("metric", "variant", "note")
+        )
         return told(self.verdict, *([failed] if len(failed) else []), numbers)
 
 
