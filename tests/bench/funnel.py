@@ -206,6 +206,39 @@ def growth(n_events: int, folder: Path) -> None:
         )
 
 
+def answers() -> dict[str, Callable[[str], object]]:
+    """Name every other answer about events, by default settings."""
+    import cxlib as cx
+
+    given = {"steps": STEPS, "window": f"{DAYS} days", "as_of": AS_OF}
+    return {
+        "funnel": lambda path: cx.funnel(path, **given),
+        "funnel_trend by day, 30 days": lambda path: cx.funnel_trend(
+            path, **given | {"window": "30 days"}, period="day"
+        ),
+        "time_to_convert": lambda path: cx.time_to_convert(path, **given),
+        "transitions": lambda path: cx.transitions(path, as_of=AS_OF),
+        "step_matrix": lambda path: cx.step_matrix(path, as_of=AS_OF),
+        "top_paths": lambda path: cx.top_paths(path, start="view", end="purchase", as_of=AS_OF),
+        "touches": lambda path: cx.touches(path, purchase="purchase", as_of=AS_OF),
+    }
+
+
+def all_answers(n_events: int, folder: Path) -> None:
+    """Each answer at a tenth and at this size: ten times is linear."""
+    import ibis
+
+    ibis.get_backend().raw_sql("set threads = 2")
+    sizes = (n_events // 10, n_events)
+    paths = [write_events(folder / f"all_{size}.parquet", size, VISITS) for size in sizes]
+    for name, answer in answers().items():
+        small, large = (
+            statistics.median(wall for wall, _ in race({name: partial(answer, path)}, 3)[name])
+            for path in paths
+        )
+        print(f"  {name:28} {large:.2f} s, {large / small:.1f}x those of a tenth")
+
+
 def busy_user(n_events: int, folder: Path) -> None:
     """One user with 200,000 events, against none."""
     plain = write_events(folder / "plain.parquet", n_events)
@@ -219,6 +252,7 @@ def main(n_events: int = EVENTS) -> None:
         beside_others(n_events, Path(folder))
         busy_user(n_events // 10, Path(folder))
         growth(n_events, Path(folder))
+        all_answers(n_events, Path(folder))
 
 
 if __name__ == "__main__":
