@@ -378,7 +378,7 @@ def test_a_fit_shows_its_verdict_and_parameters(fit: LtvFit) -> None:
     html = fit._repr_html_()
     assert "converged: " in html
     assert "As of 2022-12-31, 365 days ahead, 10% a year" in html
-    assert "<td>alpha</td>" in html
+    assert ">alpha</td>" in html
     alpha = fit.table.set_index("parameter").loc["alpha"]
     far = math.exp(1.96 * alpha["standard_error"] / alpha["value"])  # Wald's, on the log scale
     ends = (f"{alpha['value'] / far:.3g}", f"{alpha['value'] * far:.3g}")
