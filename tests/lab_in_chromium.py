@@ -100,7 +100,7 @@ def served(folder: Path) -> Iterator[Lab]:
                 server.wait(20)
             except subprocess.TimeoutExpired:  # it waits for a kernel that is still starting
                 server.kill()
-                server.wait()
+                server.wait(60)
 
 
 def _wait_for(port: int, server: subprocess.Popen, log: Path) -> None:

@@ -52,8 +52,8 @@ def test_the_line_of_the_readme_makes_a_run(tmp_path: Path, crontab: None) -> No
                 break
             time.sleep(1)
     finally:
-        daemon.terminate()
-        daemon.wait()
+        daemon.kill()
+        daemon.wait(60)
     log = (tmp_path / "cx.log").read_text()
     assert published.exists(), log
     record = record_of(tmp_path, yesterday, "my_shop")

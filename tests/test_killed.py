@@ -50,7 +50,9 @@ def nothing_runs(project: Path) -> None:
 
 def ended(code: str, *arguments: str) -> int:
     """Return the exit code of a Python process."""
-    return subprocess.run([sys.executable, "-c", code, *arguments], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=False, timeout=120
+    ).returncode
 
 
 def begun(project: Path) -> list[str]:
@@ -156,7 +158,11 @@ with lock.locked(Path(sys.argv[1])):
 def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
     plan = tmp_path / "runs" / "weekly"
     holder = subprocess.run(
-        [sys.executable, "-c", HOLDS, str(plan)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", HOLDS, str(plan)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert holder.returncode == -signal.SIGKILL, holder.stderr
     held = json.loads((plan / lock.NAME).read_text())

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,8 +130,9 @@ def test_a_worker_keeps_the_user_s_habits_out_of_its_kernels(
     ):
         monkeypatch.setenv(name, "theirs")
     quiet: list[int] = []
-    monkeypatch.setattr(os, "dup2", lambda new, old: quiet.append(old))
-    runner.settle_in(str(tmp_path))
+    with monkeypatch.context() as patched:  # no longer: pytest itself needs it
+        patched.setattr(os, "dup2", lambda new, old: quiet.append(old))
+        runner.settle_in(str(tmp_path))
     assert not {"PYTHONWARNINGS", "MPLBACKEND"} & set(os.environ)
     assert os.environ["IPYTHONDIR"] == str(tmp_path)
     assert os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] == "1"
@@ -140,13 +142,23 @@ def test_a_worker_keeps_the_user_s_habits_out_of_its_kernels(
 def test_a_report_goes_on_while_what_stems_from_it_is_ended(tmp_path: Path) -> None:
     """If its run dies at that moment, the report's process must be awake to end the rest."""
     code = "import subprocess, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", code], start_new_session=True) as parent:
+    parent = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    try:
         process = psutil.Process(parent.pid)
-        while not process.children():
-            time.sleep(0.01)
+        assert soon(process.children)
         (child,) = process.children()
         assert list(kernel._descendants(parent.pid)) == [child.pid]
-        assert child.status() == psutil.STATUS_STOPPED
+        assert soon(lambda: child.status() == psutil.STATUS_STOPPED)
         assert process.status() != psutil.STATUS_STOPPED
+    finally:
         kernel.end_family(parent.pid)
+        parent.wait(60)
     assert psutil.wait_procs([child], timeout=60)[1] == []
+
+
+def soon(holds: Callable[[], object]) -> bool:
+    """Say whether something comes to hold within a minute."""
+    end = time.monotonic() + 60
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(holds())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from textwrap import wrap
 
@@ -25,28 +25,74 @@ LINE_INCHES = 0.15
 MOST_TEXTS = 60
 """Words inside a picture; more would run into one another on a phone."""
 COLOURS = 256
+DOTS_PER_INCH = 144
+MARGIN_INCHES = 0.1
+GAP_PIXELS = 9
+"""Between the words below an axis."""
 
 
 def wide(figure: matplotlib.figure.Figure, small: bool = False) -> bytes:
     """Return the figure as it was drawn; ``small`` with a palette, a third of the bytes."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=144, bbox_inches="tight", facecolor="white")
-    return _packed(file.getvalue()) if small else file.getvalue()
+    with _at_resolution(figure):
+        _lay_out(figure)
+        return _drawn(figure, small)
 
 
 def narrow(figure: matplotlib.figure.Figure) -> str:
     """Return the figure drawn again for a narrow page, in base64; the figure stays as it was."""
     width, height = figure.get_size_inches()
     with ExitStack() as undo:
+        undo.enter_context(_at_resolution(figure))
         if width > NARROW_INCHES:
             undo.callback(figure.set_size_inches, width, height)
             more = _wrap(figure, undo)
             figure.set_size_inches(NARROW_INCHES, max(height * 0.8, min(height, 3.6)) + more)
-            figure.draw_without_rendering()
-            for text in _crowded(figure):
+        _lay_out(figure)
+        if width > NARROW_INCHES and (crowded := _crowded(figure)):
+            for text in crowded:
                 undo.callback(text.set_visible, True)
                 text.set_visible(False)
-        return base64.b64encode(wide(figure, small=True)).decode()
+            _lay_out(figure)
+        return base64.b64encode(_drawn(figure, small=True)).decode()
+
+
+@contextmanager
+def _at_resolution(figure: matplotlib.figure.Figure) -> Iterator[None]:
+    """Let the figure be laid out and drawn by hand, in the pixels of its picture."""
+    dpi = figure.get_dpi()
+    figure.set_dpi(DOTS_PER_INCH)
+    try:
+        yield
+    finally:
+        figure.set_dpi(dpi)
+
+
+def _lay_out(figure: matplotlib.figure.Figure) -> None:
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
+def _drawn(figure: matplotlib.figure.Figure, small: bool) -> bytes:
+    """Return a figure that is laid out as PNG.
+
+    ``savefig`` by itself would draw it twice and lay it out twice to find its edges.
+    """
+    engine, edges = figure.get_layout_engine(), figure.get_tightbbox().padded(MARGIN_INCHES)
+    file = io.BytesIO()
+    figure.set_layout_engine("none")
+    try:
+        figure.savefig(
+            file,
+            format="png",
+            dpi=DOTS_PER_INCH,
+            bbox_inches=edges,
+            facecolor="white",
+            pil_kwargs={"compress_level": 1 if small else 6},
+        )
+    finally:
+        figure.set_layout_engine(engine)
+    return _packed(file.getvalue()) if small else file.getvalue()
 
 
 def _wrap(figure: matplotlib.figure.Figure, undo: ExitStack) -> float:
@@ -94,7 +140,7 @@ def _crowded(figure: matplotlib.figure.Figure) -> list[Text]:
         step = next(
             step
             for step in range(1, len(labels) + 2)
-            if all(a.x1 + 6 < b.x0 for a, b in pairwise(ends[::step]))
+            if all(a.x1 + GAP_PIXELS < b.x0 for a, b in pairwise(ends[::step]))
         )
         found += [text for place, text in enumerate(labels) if place % step]
     return found
@@ -118,5 +164,5 @@ def _packed(picture: bytes) -> bytes:
 
     file = io.BytesIO()
     flat = Image.open(io.BytesIO(picture)).convert("RGB")
-    flat.quantize(COLOURS, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
+    flat.quantize(COLOURS, dither=Image.Dither.NONE).save(file, format="png")
     return file.getvalue()

@@ -3,6 +3,7 @@
 It imports and runs nothing, so that no thread and no connection is there to be forked.
 """
 
+import gc
 import importlib
 
 import cxlib
@@ -13,7 +14,16 @@ import cxlib.report.runner
 for name in cxlib.__all__:
     getattr(cxlib, name)
 
-for module in ("papermill", "ibis.backends.duckdb", "statsmodels.stats.proportion"):
+for module in (
+    "papermill",
+    "ibis.backends.duckdb",
+    "pyarrow.dataset",
+    "statsmodels.duration.survfunc",
+    "statsmodels.stats.proportion",
+):
     importlib.import_module(module)
 
 cxlib.report.page.exporter()
+
+gc.collect()
+gc.freeze()  # what is imported never goes: no report need look through it, or copy it by looking

@@ -37,7 +37,7 @@ def by_hand(output: Path) -> float:
     seconds = 0.0
     for report in plan["reports"]:
         notebook = ROOT / "notebooks" / f"{report['notebook']}.ipynb"
-        source = "".join(cell.source for cell in nbformat.read(notebook, 4).cells)
+        source = "\n".join(cell.source for cell in nbformat.read(notebook, 4).cells)
         given = {**plan["defaults"], **report.get("parameters", {})}
         words = [
             word
