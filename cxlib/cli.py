@@ -201,6 +201,9 @@ def _publish(ready: ReadyPlan, output: Path, make: Runner, force: bool) -> None:
         index, record = publish(ready, output, make, progress, force)
     here = os.path.relpath(index)
     click.echo(index if here.startswith("..") else here)
+    if record["left_out"]:
+        names = ", ".join(record["left_out"])
+        click.echo(f"cx: not among the pages, for no page from the same stood: {names}", err=True)
     if record["status"] == "interrupted":
         click.echo("cx: interrupted; what was done is published", err=True)
         click.get_current_context().exit(INTERRUPTED)

@@ -608,8 +608,10 @@ def test_an_interrupted_run_without_any_page_publishes_nothing(project: Path) ->
 
 def test_running_one_report_on_another_source_leaves_the_others_out(project: Path) -> None:
     published(project)
-    _, record = published(project, only=["02_two"], shop="theirs")
+    folder, record = published(project, only=["02_two"], shop="theirs")
     assert set(record) == {"02_two", "run"}, "01_one is a page of ours"
+    assert record["run"]["left_out"] == ["01_one"]
+    assert "Not here, for this run was asked for others" in soup_of(folder / "index.html").text
 
 
 def test_a_page_of_other_inputs_does_not_outlive_a_failure(project: Path) -> None:

@@ -170,6 +170,9 @@ class _Run:
         good = all(result.status in GOOD for result in results)
         status = INTERRUPTED if self.interrupted else SUCCEEDED if good else runner.FAILED
         run = self.about | {"finished": _now(), "status": status}
+        run["left_out"] = [
+            name for name, entry in zip(self.tasks, entries, strict=True) if not entry
+        ]
         run["reports"] = [entry for entry in entries if entry]
         finish.write(self.plan, run, self.staging)
         return run

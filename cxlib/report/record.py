@@ -143,6 +143,12 @@ class Run(_Part):
     min_group: Annotated[int, Field(description="Fewest people whose numbers the pages show.")]
     code: Annotated[bool, Field(description="Whether the pages show the notebooks' code.")]
     versions: dict[str, str]
+    left_out: Annotated[
+        list[str],
+        Field(
+            description="Reports of the plan that were not asked for and of which no page stands."
+        ),
+    ]
     reports: list[Report]
 
 
