@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 from typing import Any
 
 import ibis
 import pandas as pd
 import pytest
+from analyses import ANALYSES, ELSEWHERE, OTHERS, check_same, fewer, sample
 from engines import to_spark
 from test_funnel_modes import END, MODES, SLOT, START, counted, random_users, rule_of
 from test_retention_kinds import random_orders
@@ -62,3 +65,36 @@ def test_answers_by_group_are_the_same(events: tuple[pd.DataFrame, ibis.Table]) 
 def test_retention_is_the_same(kind: str, orders: tuple[pd.DataFrame, ibis.Table]) -> None:
     one, other = (cx.retention(table, as_of="2024-05-15", **KINDS[kind]) for table in orders)
     pd.testing.assert_frame_equal(one, other)
+
+
+@pytest.fixture(scope="module")
+def shop(spark: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    here = fewer(sample(), 4)
+    return here, {name: to_spark(spark, f"shop_{name}", frame) for name, frame in here.items()}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_analyses_are_the_same(
+    name: str, shop: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    check_same(name, *shop)
+
+
+def test_every_public_analysis_is_compared() -> None:
+    public = {name: getattr(cx, name) for name in cx.__all__}
+    of_tables = {
+        name
+        for name, one in public.items()
+        if inspect.isfunction(one)
+        and any(word.annotation == "Source" for word in inspect.signature(one).parameters.values())
+    } | {"plan_experiment"}
+    compared = {name.partition(",")[0] for name in ANALYSES}
+    assert of_tables == compared | set(ELSEWHERE)
+    assert not compared & set(ELSEWHERE) - {"fit_ltv"}
+
+
+def test_kept_tables_are_let_go(spark: Any, shop: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    manager = spark._session._jsparkSession.sharedState().cacheManager()
+    OTHERS["funnel_dropped"](shop[1])
+    gc.collect()
+    assert manager.isEmpty()

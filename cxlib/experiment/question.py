@@ -19,7 +19,7 @@ from cxlib.experiment.rule import Rule
 from cxlib.experiment.samples import Reduced
 from cxlib.experiment.sums import reduce_units
 from cxlib.experiment.units import Units
-from cxlib.sources import Source, as_table, load
+from cxlib.sources import Source, as_table, held, load
 from cxlib.tables import EXPOSURES
 
 
@@ -70,7 +70,7 @@ def reduce(units: Units, metrics: Sequence[Metric], as_of: dt.date | None) -> Re
         ) from None
     asked_again = any(metric.ceiling or isinstance(metric, Quantile) for metric in metrics)
     if units.folded and asked_again:
-        units = replace(units, table=units.table.cache())
+        units = replace(units, table=held(units.table))
     units = with_caps(units, metrics)
     reduced = reduce_units(units, metrics, as_of)
     return replace(reduced, orders=order_statistics(units, reduced, metrics))

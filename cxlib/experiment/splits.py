@@ -17,6 +17,7 @@ from cxlib.experiment.metrics import Metric, Quantile
 from cxlib.experiment.orders import Key
 from cxlib.experiment.samples import ORDER_Z, Cell, Order, Reduced, Sample
 from cxlib.experiment.units import Units
+from cxlib.sources import held
 
 N_GROUPS, N_GROUPS_OF_STRATA = 8192, 1024
 ARMS = ("A", "B")
@@ -36,7 +37,7 @@ def in_groups(units: Units, who: str, seed: int) -> Units:
     n_groups = N_GROUPS_OF_STRATA if units.by else N_GROUPS
     group = group_of(units.table[who], seed, n_groups)
     table = units.table.mutate(stratum=group)
-    return replace(units, table=table.cache(), stratify="random group")
+    return replace(units, table=held(table), stratify="random group")
 
 
 def groups_of(reduced: Reduced) -> tuple[list[Any], npt.NDArray[np.int64]]:

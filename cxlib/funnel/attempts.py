@@ -14,6 +14,7 @@ from cxlib.funnel.chain import Level, first_of, levels, tightest
 from cxlib.funnel.exclusions import unspoilt
 from cxlib.funnel.moments import AT, step_rows
 from cxlib.funnel.rule import Rule
+from cxlib.sources import held
 
 
 def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
@@ -47,7 +48,7 @@ def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
     Of several attempts of the greatest depth, the one with the most steps taken, then the first
     to be complete, then the one that entered last.
     """
-    rows = step_rows(seen, rule).cache()  # each level reads them again, the source only once
+    rows = held(step_rows(seen, rule))  # each level reads them again, the source only once
     rows = rows.mutate(at=rows["at"].cast(AT))  # Spark's tables forget the precision
     if rule.order == "any":
         return attempts_in_any_order(rows, rule)

@@ -15,7 +15,7 @@ from cxlib._checks import ColumnError, ParameterError, listed
 from cxlib.sources.engine import Opened, set_engine
 from cxlib.sources.files import SOURCE_FILE
 from cxlib.sources.formats import Preset, Rules, load_preset, new_preset, preset_text, presets
-from cxlib.sources.joining import join_frame
+from cxlib.sources.joining import held, join_frame
 from cxlib.sources.messages import reading
 from cxlib.sources.naming import named, tidied
 from cxlib.sources.opening import Source, open_source
@@ -30,6 +30,7 @@ __all__ = [
     "Source",
     "as_table",
     "check_needed",
+    "held",
     "is_cleaned",
     "join_frame",
     "load",

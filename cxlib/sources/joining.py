@@ -1,4 +1,4 @@
-"""A small frame joined to a table, wherever that table lies."""
+"""Frames joined to a table, and tables kept, wherever they lie."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def join_frame(table: ir.Table, frame: pd.DataFrame, on: Sequence[str]) -> ir.Ta
     if not table.get_backend().supports_temporary_tables:
         table = _brought_here(table)
     return table.join(ibis.memtable(frame), on)
+
+
+def held(table: ir.Table) -> ir.Table:
+    """Return the table, made once and kept in its engine as long as it is used.
+
+    With the frames that are joined to it: ibis 12.0 forgets them where Spark keeps a table.
+    """
+    table.get_backend()._register_in_memory_tables(table)
+    return table.cache()
 
 
 def _brought_here(table: ir.Table) -> ir.Table:

@@ -59,11 +59,16 @@ SAYINGS = (
         "it is no DuckDB file, or it is damaged; copy it again",
     ),
     (
-        r"too small to be a Parquet file|No magic bytes|[Ff]ooter length|\bthrift\b|TProtocol"
+        r"too small to be a Parquet file|not a Parquet file|No magic bytes|[Ff]ooter length|\bthrift\b|TProtocol"
         r"|[Pp]arquet.*(corrupt|Invalid|unexpected)|Snappy|ZSTD|[Dd]ecompress",
         "it is no Parquet file, or it is cut short or damaged; copy or export it again",
     ),
     (r"[Pp]ermission denied|Errno 13", "this user may not read it; ask for the right to"),
+    (r"PATH_NOT_FOUND\].*?: (?:file:)?(.*?)\. ", r"there is no file \1 where Spark looks"),
+    (
+        r"JAVA_GATEWAY_EXITED|JAVA_HOME",
+        "Spark needs Java, and found none that runs; install Java 17 or later, or set JAVA_HOME",
+    ),
     (r"No such file|No files found|Cannot open file", "it was there and is there no longer"),
 )
 UNSAID = ("Original Line", "LINE ", "^", "Possible", "* ", "file =", "delimiter =")

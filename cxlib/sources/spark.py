@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import ibis.expr.types as ir
 
 from cxlib._checks import DataError, ParameterError, listed, suggest
-from cxlib.sources.messages import reason
+
+if TYPE_CHECKING:
+    from cxlib.sources.cluster import Cluster
 
 SCHEMES = ("spark", "spark+connect")
 FILE = re.compile(r"[/*]|\.(parquet|csv)(\.gz)?$")
@@ -17,6 +20,7 @@ QUIET = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.session.timeZone": "UTC",
+    "spark.log.level": "FATAL",
 }
 
 
@@ -31,22 +35,25 @@ def open_spark(address: str, shown: str) -> ir.Table:
         raise ParameterError(
             f"source={shown!r} names no table; write '…::schema.table' or '…::folder/*.parquet'"
         )
-    from pyspark.errors import PySparkException
-
     session = _session(url, shown)
-    try:
+    from cxlib.sources.cluster import telling
+
+    with telling(shown):
         if not FILE.search(name):
-            return _table(session, name, shown)
-        if ".csv" in name:
-            return session.read_csv(name, **CSV)
-        return session.read_parquet(name)
-    except PySparkException as error:
-        raise DataError(f"source {shown!r}: {reason(error)}") from None
+            return session.with_moments(_table(session, name, shown))
+        read = partial(session.read_csv, **CSV) if ".csv" in name else session.read_parquet
+        return session.with_moments(read(name))
 
 
-def _table(session: Any, name: str, shown: str) -> ir.Table:
+def _table(session: Cluster, name: str, shown: str) -> ir.Table:
     schema, _, table = name.rpartition(".")
-    known = session.list_tables(database=schema or None)
+    schemas = session.list_databases()
+    if schema and schema not in schemas:
+        raise DataError(
+            f"source {shown!r}: no schema {schema!r}; there are {listed(schemas)}."
+            f"{suggest(schema, schemas)}"
+        )
+    known = [one for one in session.list_tables(database=schema or None) if "ibis_" not in one]
     if table in known:
         return session.table(table, database=schema or None)
     raise DataError(
@@ -55,12 +62,12 @@ def _table(session: Any, name: str, shown: str) -> ir.Table:
     )
 
 
-def _session(url: str, shown: str) -> Any:
+def _session(url: str, shown: str) -> Cluster:
     """Return ibis on the session with a cluster; Spark itself keeps one for each process."""
     try:
-        import ibis
-        from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
+
+        from cxlib.sources.cluster import Cluster, check_reached, telling
     except ImportError:
         raise ParameterError(
             f"source {shown!r}: Spark needs one more package, and Java: pip install '.[spark]'"
@@ -73,8 +80,10 @@ def _session(url: str, shown: str) -> Any:
         builder = builder.master(where if where.startswith("local") else f"spark://{where}")
         for name, value in QUIET.items():
             builder = builder.config(name, value)
-    try:
-        session = builder.getOrCreate()
-        return ibis.pyspark.connect(session)
-    except (PySparkException, RuntimeError, OSError) as error:
-        raise DataError(f"source {shown!r}: no Spark session: {reason(error)}") from None
+    with telling(shown, "no Spark session: "):
+        if scheme == "spark+connect":
+            check_reached(where)
+        session = Cluster()
+        session.shown = shown
+        session.do_connect(builder.getOrCreate())
+        return session
