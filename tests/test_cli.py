@@ -163,9 +163,9 @@ def test_pages_may_go_elsewhere(project: Path, monkeypatch: pytest.MonkeyPatch) 
 
     def publish(
         ready: ReadyPlan, output: Path, make: partial[Any], listener: object, force: bool
-    ) -> tuple[Path, dict[str, str]]:
+    ) -> tuple[Path, dict[str, Any]]:
         said.append((output, make.keywords["workers"], force, ready.jobs[0].limits))
-        return output / "index.html", {"status": "succeeded"}
+        return output / "index.html", {"status": "succeeded", "left_out": []}
 
     monkeypatch.setattr(cxlib.report.publish, "publish", publish)
     write_plan(project, PLAN)
