@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -194,18 +195,23 @@ def _describe(ready: ReadyPlan) -> None:
 
 
 def _publish(ready: ReadyPlan, output: Path, make: Runner, force: bool) -> None:
-    from cxlib.report.progress import Progress
+    from cxlib.report.progress import Progress, telling
     from cxlib.report.publish import publish
 
     with Progress(len(ready.jobs)) as progress:
         index, record = publish(ready, output, make, progress, force)
     here = os.path.relpath(index)
-    click.echo(index if here.startswith("..") else here)
-    if record["left_out"]:
-        names = ", ".join(record["left_out"])
-        click.echo(f"cx: not among the pages, for no page from the same stood: {names}", err=True)
+    with telling(sys.stdout):
+        click.echo(index if here.startswith("..") else here)
+    with telling(sys.stderr):
+        if record["left_out"]:
+            names = ", ".join(record["left_out"])
+            click.echo(
+                f"cx: not among the pages, for no page from the same stood: {names}", err=True
+            )
+        if record["status"] == "interrupted":
+            click.echo("cx: interrupted; what was done is published", err=True)
     if record["status"] == "interrupted":
-        click.echo("cx: interrupted; what was done is published", err=True)
         click.get_current_context().exit(INTERRUPTED)
     if record["status"] != "succeeded":
         click.get_current_context().exit(FAILED)

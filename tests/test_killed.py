@@ -216,3 +216,13 @@ def test_a_folder_that_is_read_only_is_said(project: Path) -> None:
     (line,) = err.splitlines()
     assert line.startswith("cx: cannot write to '")
     assert line.endswith("Permission denied; name another folder with --output")
+
+
+@pytest.mark.parametrize("streams", ["2>/dev/full", ">/dev/full"])
+def test_a_run_does_its_work_whoever_listens(project: Path, streams: str) -> None:
+    """A scheduler's log may be on a disk that is full."""
+    write_plan(project, "reports: [{notebook: works}]")
+    process = start(project, prefix=["sh", "-c", f'"$@" {streams}', "sh"])
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert record_of(project)["status"] == "succeeded"

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
 if TYPE_CHECKING:
     from cxlib.report.runner import Result
+
+
+@contextlib.contextmanager
+def telling(stream: TextIO) -> Iterator[None]:
+    """Go on where nobody can be told: who read the pipe has left, or the log's disk is full.
+
+    What is published must not depend on who listens; the exit code and the record tell it too.
+    """
+    try:
+        yield
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 class Progress:
@@ -41,7 +58,8 @@ class Progress:
         if name not in self._bars:
             self._bars[name] = tqdm(total=cells, desc=name, unit="cell", leave=False)
         bar = self._bars[name]
-        bar.update(cell - 1 - bar.n)
+        with telling(sys.stderr):
+            bar.update(cell - 1 - bar.n)
 
     def ended(self, result: Result) -> None:
         """A report ended: say how in a line that stays."""
@@ -49,8 +67,9 @@ class Progress:
             self._bars.pop(result.name).close()
         self._done += 1
         count = f"[{self._done:>{len(str(self._n))}}/{self._n}]"
-        self._all.write(f"{count} {told(result)}", file=sys.stderr)
-        self._all.update()
+        with telling(sys.stderr):
+            self._all.write(f"{count} {told(result)}", file=sys.stderr)
+            self._all.update()
 
 
 def told(result: Result) -> str:
