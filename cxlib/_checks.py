@@ -56,8 +56,13 @@ def listed(names: Iterable[object], most: int = 12) -> str:
     return (", ".join(shown[:most]) + more) or "none"
 
 
-def check_columns(table: str, columns: Sequence[str], required: Iterable[str]) -> None:
-    """Raise `ColumnError` unless ``columns`` holds every required name."""
+def check_columns(
+    table: str, columns: Sequence[str], required: Iterable[str], *, optional: str = ""
+) -> None:
+    """Raise `ColumnError` unless ``columns`` holds every required name.
+
+    ``optional`` is the argument that names the column, where the analysis does without one.
+    """
     missing = [name for name in required if name not in columns]
     if missing:
         nearest = {name: suggest(name, columns) for name in missing}
@@ -65,7 +70,8 @@ def check_columns(table: str, columns: Sequence[str], required: Iterable[str]) -
         what = "column" if len(missing) == 1 else "columns"
         raise ColumnError(
             f"{table}: no {what} {', '.join(map(repr, missing))}; it has {listed(columns)}."
-            f"{hints} Rename with columns={{'{missing[0]}': 'your name'}} in cx.read."
+            f"{hints} Rename with columns={{'{missing[0]}': 'your name'}} in cx.read"
+            + (f", give another {optional}= or {optional}=None." if optional else ".")
         )
 
 
@@ -121,6 +127,7 @@ def check_date(name: str, value: str | dt.date) -> dt.date:
 
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
+_UNEVEN = {"month": 30, "quarter": 91, "year": 365}
 
 
 def check_duration(name: str, value: str | dt.timedelta) -> dt.timedelta:
@@ -128,7 +135,12 @@ def check_duration(name: str, value: str | dt.timedelta) -> dt.timedelta:
     if isinstance(value, dt.timedelta):
         length = value
     else:
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s*", str(value))
+        match = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*([a-z]+?)s?\s*", str(value))
+        if match and match[2] in _UNEVEN:
+            raise ParameterError(
+                f"{name}={value!r}: {match[2]}s differ in length; write it in days, such as "
+                f"'{_UNEVEN[match[2]]} days'"
+            )
         if not match or match[2] not in _UNITS:
             raise ParameterError(
                 f"{name}={value!r} is not a duration; write a number and a unit "

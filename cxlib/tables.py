@@ -229,9 +229,11 @@ NO_GROUP = "(none)"
 
 
 def group_label(
-    table: ir.Table, by: str, contract: Contract, answer: Iterable[str] = ()
+    table: ir.Table, by: str, contract: Contract, answer: Iterable[str] = (), argument: str = "by"
 ) -> ir.Value:
     """Return the column ``by`` as text, for a group's name; null where a row has no value.
+
+    ``argument`` is what the analysis calls it.
 
     Raises
     ------
@@ -240,9 +242,9 @@ def group_label(
     ParameterError
         The column has the name of one of the columns of the ``answer``.
     """
-    check_columns(contract.name, table.columns, [by])
+    check_columns(contract.name, table.columns, [by], optional=argument)
     if by in answer:
         raise ParameterError(
-            f"by={by!r} is also a column of the answer; rename it with columns= in cx.read"
+            f"{argument}={by!r} is also a column of the answer; rename it with columns= in cx.read"
         )
     return table[by].cast("string")

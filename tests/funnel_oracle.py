@@ -76,10 +76,10 @@ def answer(events: list[Event], ask: Question) -> tuple[int, Times] | None:
 
 
 def rank(taken: list[tuple[int, Event]]) -> tuple:
-    """Deepest, then most steps, then first complete, then latest entry, then latest steps."""
+    """Deepest, then first complete, then most steps, then latest entry, then latest steps."""
     path = [step for step, _ in taken]
     times = [-event.at for _, event in taken]
-    return (-path[-1], -len(path), taken[-1][1].at, times[0], [-step for step in path], times)
+    return (-path[-1], taken[-1][1].at, -len(path), times[0], [-step for step in path], times)
 
 
 def attempts(

@@ -46,6 +46,8 @@ def test_check_columns_names_what_is_missing_with_the_nearest_and_the_remedy() -
         "orders: no column 'order_id'; it has Order ID, x. Did you mean 'Order ID' for 'order_id'? "
         "Rename with columns={'order_id': 'your name'} in cx.read."
     )
+    with pytest.raises(ColumnError, match=r"in cx\.read, give another by= or by=None\.$"):
+        checks.check_columns("orders", ["x"], ["channel"], optional="by")
     with pytest.raises(ColumnError, match="no columns 'a_b', 'c_d'; it has x"):
         checks.check_columns("orders", ["x"], ["a_b", "c_d"])
 
@@ -135,14 +137,20 @@ def test_check_duration(value: str, seconds: int) -> None:
     assert checks.check_duration("window", value).total_seconds() == seconds
 
 
-@pytest.mark.parametrize("value", ["7", "days", "7 fortnights", "-1 days", "", None, 7])
+@pytest.mark.parametrize("value", ["7", "days", "7 fortnights", "- days", "", None, 7])
 def test_check_duration_refuses_what_is_none(value: object) -> None:
     with pytest.raises(ParameterError, match="is not a duration; write a number and a unit"):
         checks.check_duration("window", value)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("value", ["1 month", "2 quarters", "1.5 years"])
+def test_check_duration_says_how_to_write_what_differs_in_length(value: str) -> None:
+    with pytest.raises(ParameterError, match=r"differ in length; write it in days, such as '\d+ d"):
+        checks.check_duration("window", value)
+
+
 def test_check_duration_refuses_nothing_and_eternity() -> None:
-    for value in ("0 days", dt.timedelta(0), dt.timedelta(seconds=-1)):
+    for value in ("0 days", "-1 days", dt.timedelta(0), dt.timedelta(seconds=-1)):
         with pytest.raises(ParameterError, match="must be longer than zero"):
             checks.check_duration("window", value)
     with pytest.raises(ParameterError, match="is too long"):

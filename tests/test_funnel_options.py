@@ -37,6 +37,8 @@ def funnel_of(users: dict[str, list], **options: object) -> dict[str, int]:
         ({"device": "app"}, {"u": 2, "v": 1, "w": 1}),
         ({"device": ["app", "web"]}, {"u": 2, "v": 2, "w": 1}),
         ({"device": None}, {"u": 1, "v": 1, "w": 2}),
+        ({"device": ["app", None]}, {"u": 2, "v": 1, "w": 2}),
+        ({"device": [None]}, {"u": 1, "v": 1, "w": 2}),
         ({"device": lambda device: device.startswith("w")}, {"u": 1, "v": 2, "w": 1}),
     ],
 )
@@ -80,6 +82,18 @@ def test_rates_after_an_optional_step_are_of_the_required_step_before() -> None:
     assert table["n_dropped"].tolist() == [pd.NA, pd.NA, 1]
     # B after 1, 1, 3 minutes; C after 3 and 3 from B, 2 from A
     assert table["median_seconds"].tolist()[1:] == [60.0, 180.0]
+
+
+def test_an_optional_step_after_the_first_completion_is_not_taken_as_in_posthog() -> None:
+    # PostHog funnel-udf/src/steps.rs @862e672 stops at the goal; of one end it takes the nearest step.
+    users = {
+        "came back": [[0, "A"], [5, "C"], [6, "B"], [8, "C"]],
+        "in time": [[0, "A"], [5, "B"], [6, "A"], [8, "C"], [9, "C"]],
+    }
+    steps = ["A", cx.Step("B", optional=True), "C"]
+    table = cx.funnel(events_of(users), steps=steps, window="10 minutes", as_of=LATER)
+    assert table["n"].tolist() == [2, 1, 2]
+    assert table["median_seconds"].tolist()[1:] == [300.0, 240.0]  # C 5 after A, 3 after B
 
 
 # Accounts -------------------------------------------------------------------------------------

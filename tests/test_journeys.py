@@ -442,6 +442,12 @@ def test_bad_arguments(name: str, change: dict, error: type, message: str) -> No
         (cx.top_paths, {"start": ""}, cx.ParameterError, "start='' must be the name of an event"),
         (cx.top_paths, {"end": "zz"}, cx.DataError, "no event is named 'zz'"),
         (cx.top_paths, {"longest": 1}, cx.ParameterError, "longest=1 is not a whole number from 2"),
+        (
+            cx.touch_credit,
+            {"purchase": "b", "channel": "x"},
+            cx.ColumnError,
+            "give another channel= or channel=None",
+        ),
         (cx.touches, {"purchase": "zz"}, cx.DataError, "no event is named 'zz'"),
         (cx.touches, {"purchase": "b"}, cx.DataError, "give a shorter lookback="),
         (cx.touches, {"purchase": "b", "lookback": "x"}, cx.ParameterError, "not a duration"),

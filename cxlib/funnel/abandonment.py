@@ -180,7 +180,7 @@ def _rows(seen: ir.Table, known: dict[int, str], value: str | None, by: str | No
 
 def _number(seen: ir.Table, value: str) -> ir.Value:
     """Return the column as numbers, null where it has none."""
-    check_columns(EVENTS.name, seen.columns, [value])
+    check_columns(EVENTS.name, seen.columns, [value], optional="value")
     column = seen[value]
     if not column.type().is_numeric():
         raise ColumnError(

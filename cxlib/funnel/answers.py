@@ -127,8 +127,10 @@ def funnel(
     counts. This is what ClickHouse's ``windowFunnel`` and PostHog's ordered funnel count, except
     that here one event never serves two steps. Other events in between do not matter; events of
     one moment count in step order. Of several attempts of that depth, the times are those of the
-    one with most optional steps, then the first to be complete, from its latest entry on.
-    Strict order and exclusions are PostHog's, ``reentry="first"`` is Mixpanel's default.
+    first to be complete, then of the one with most optional steps, from its latest entry on.
+    Strict order, optional steps and exclusions are PostHog's, except that here who repeats a step
+    after an excluded event goes on from there; ``reentry="first"`` is Mixpanel's default. Times are
+    those of the shop's clock, so a window in which its hands move is an hour longer or shorter.
 
     Entries whose window is not over at the end of ``as_of`` are excluded, converted or not: to
     keep only those that converted early would flatter the rate. Intervals are Wilson's (1927,

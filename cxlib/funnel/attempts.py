@@ -45,8 +45,8 @@ def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
 
     Notes
     -----
-    Of several attempts of the greatest depth, the one with the most steps taken, then the first
-    to be complete, then the one that entered last.
+    Of several attempts of the greatest depth, the first to be complete, then the one with the most
+    steps taken, then the one that entered last.
     """
     rows = held(step_rows(seen, rule))  # each level reads them again, the source only once
     rows = rows.mutate(at=rows["at"].cast(AT))  # Spark's tables forget the precision
@@ -70,7 +70,7 @@ def _deepest(entries: ir.Table, found: Sequence[Level], rule: Rule) -> ir.Table:
     every = [_as_attempt(Level((0,), still_open), 0, rule)]
     every += [_as_attempt(level, level.path[-1] + 1, rule) for level in found]
     table = ibis.union(*every)
-    best = [ibis.desc("depth"), ibis.desc("n_taken"), "ended", ibis.desc("at_1"), ibis.desc("path")]
+    best = [ibis.desc("depth"), "ended", ibis.desc("n_taken"), ibis.desc("at_1"), ibis.desc("path")]
     order = ibis.window(group_by=rule.keys, order_by=best)
     first = table.mutate(place=ibis.row_number().over(order)).filter(ibis._["place"] == 0)
     return first.select(*rule.keys, *_times(rule), "depth")

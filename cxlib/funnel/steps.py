@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
+import ibis
 import ibis.expr.types as ir
 
 from cxlib._checks import ParameterError, check_columns, check_duration
@@ -26,8 +27,8 @@ class Step:
     event : str or list of str, optional
         The event, or several of which any takes the step; ``name`` where left out.
     where : dict, optional
-        Column to the value that the event must have there, a list of values of which any will
-        do, None for no value, or a function of the column: ``{"device": "mobile"}``,
+        Column to the value that the event must have there, None for no value, a list of these of
+        which any will do, or a function of the column: ``{"device": "mobile"}``,
         ``{"value": lambda value: value > 50}``.
     within : str or timedelta, optional
         Longest time from the step taken before, included: ``"1 hour"``.
@@ -158,7 +159,8 @@ def _holds(column: ir.Column, value: object) -> ir.BooleanValue:
     if callable(value):
         answer = value(column)
     elif isinstance(value, (list, tuple, set, frozenset)):
-        answer = column.isin(list(value))
+        known = [one for one in value if one is not None]
+        answer = column.isin(known) | (ibis.literal(len(known) < len(value)) & column.isnull())
     else:
         answer = column == value
     return answer.fill_null(False)

@@ -212,6 +212,7 @@ def _touches(
         session=session,
         gap=gap,
         by=channel,
+        argument="channel",
         named=[check_name("purchase", purchase)],
     )
     each = _visits_before(visits.rows, purchase)

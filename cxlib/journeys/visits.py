@@ -47,8 +47,12 @@ def visits_of(
     collapse: bool = False,
     named: Sequence[str] = (),
     answer: Iterable[str] = (),
+    argument: str = "by",
 ) -> Visits:
-    """Return the events in their visits; those that are ``named`` must be there, and keep their name."""
+    """Return the events in their visits; those that are ``named`` must be there, and keep their name.
+
+    ``argument`` is what the analysis calls ``by``.
+    """
     day, length = check_date("as_of", as_of), check_duration("gap", gap)
     chosen = None if only is None else [*dict.fromkeys([*check_names("only", only), *named])]
     if most is not None:
@@ -65,7 +69,9 @@ def visits_of(
             f"events: {account.n_chosen:,} rows are named {START}, {EXIT}, {OTHER} or {ENDED}, which "
             "are words of the answer; rename them"
         )
-    label = ibis.literal(NO_GROUP) if by is None else group_label(seen, by, EVENTS, answer)
+    label = (
+        ibis.literal(NO_GROUP) if by is None else group_label(seen, by, EVENTS, answer, argument)
+    )
     visit = ibis.null("string") if session is None else seen[session].cast("string")
     rows = seen.select(
         "user_id", "event", at=seen["occurred_at"].cast("timestamp(6)"), label=label, visit=visit
