@@ -114,8 +114,16 @@ def test_comparisons_that_cannot_be_made(change: dict, error: type, message: str
     table = groups({"app": [20, 8], "web": [30, 9]})
     with pytest.raises(error, match=message):
         cx.funnel_difference(table, **{"baseline": "web", **change})
-    with pytest.raises(cx.ParameterError, match="is the only device"):
-        cx.funnel_difference(table[:2], baseline="app")
+
+
+def test_one_group_alone_has_nothing_to_be_compared_with() -> None:
+    two = groups({"app": [20, 8], "web": [30, 9]})
+    found = cx.funnel_difference(two[:2], baseline="app")
+    assert found.empty
+    assert list(found.columns) == list(cx.funnel_difference(two, baseline="app").columns)
+    assert cx.plot.funnel_difference(found).figure.reading == (
+        "There is nothing to compare: there is no other device."
+    )
 
 
 # Who dropped ----------------------------------------------------------------------------------

@@ -68,7 +68,8 @@ def funnel_difference(
     Returns
     -------
     pandas.DataFrame
-        Grain: one row per compared value and step from the second on.
+        Grain: one row per compared value and step from the second on; none where there is no other
+        value to compare.
 
         - ``column`` (its own name, first): the value that is compared with the baseline
         - ``step`` (int), ``event`` (text)
@@ -121,13 +122,12 @@ def funnel_difference(
     check_choice("rate", rate, ["rate", "step_rate"])
     check_number("alpha", alpha, 0, 1, open_low=True)
     base = _counts(table, column, "baseline", _value(table, column, baseline), rate)
-    parts = []
+    key = {"on": ["step", "event"], "suffixes": ("", "_baseline")}
+    parts = [base[:0].merge(base, **key).assign(**{column: table[column][:0]})]  # its columns
     for value in _compared(table, column, of, baseline):
-        pair = _counts(table, column, "of", value, rate).merge(
-            base, on=["step", "event"], suffixes=("", "_baseline")
-        )
+        pair = _counts(table, column, "of", value, rate).merge(base, **key)
         parts.append(pair.assign(**{column: value}))
-    pairs = pd.concat(parts, ignore_index=True)
+    pairs = pd.concat(parts[1:] or parts, ignore_index=True)
     ends = ["n_reached", "n", "n_reached_baseline", "n_baseline"]
     counts = pairs[ends].to_numpy(float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -165,10 +165,7 @@ def _compared(table: pd.DataFrame, column: str, of: object, baseline: object) ->
     if of is None:
         unknown = set(table.loc[table["n"].isna(), column])  # periods that are not complete
         known = table[column].drop_duplicates()
-        values = [value for value in known if value != base and value not in unknown]
-        if not values:
-            raise ParameterError(f"baseline={baseline!r} is the only {column}")
-        return values
+        return [value for value in known if value != base and value not in unknown]
     values = [_value(table, column, one) for one in (of if isinstance(of, list) else [of])]
     if base in values:
         raise ParameterError(f"of={of!r} and baseline={baseline!r} are the same")

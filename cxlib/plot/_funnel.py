@@ -185,11 +185,14 @@ def funnel_difference(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         )  # fmt: skip
     ax.axvline(0, color=GREY, lw=1)
     ax.set_yticks(range(len(names)), [f"{row.step}. {row.event}" for row in names.itertuples()])
-    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_ylim(max(len(names), 1) - 0.5, -0.5)
     if len(groups) > 1:
         ax.legend(title=by, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    if table.empty:
+        ax.text(0.5, 0.5, f"no other {by}", ha="center", transform=ax.transAxes)
+        ax.set_xticks([])
     reading = _difference_reading(table, by)
-    who = groups[0][0] if len(groups) == 1 else f"{len(groups)} values of {by}"
+    who = groups[0][0] if len(groups) == 1 else f"{len(groups) or 'No'} values of {by}"
     return finish(
         ax,
         f"{who} against the baseline (lines: 95 % interval)",
@@ -207,7 +210,8 @@ def _name(value: object) -> str:
 def _difference_reading(table: pd.DataFrame, by: str) -> str:
     known = table.dropna(subset=["difference", "p_adjusted"])
     if known.empty:
-        return "There is nothing to compare: one side has no users."
+        why = f"there is no other {by}" if table.empty else "one side has no users"
+        return f"There is nothing to compare: {why}."
     best = known.iloc[int(known["p_value"].to_numpy(float).argmin())]
     rates = f"{best[by]} {percent(best['rate'])} against {percent(best['rate_baseline'])}"
     if best["p_adjusted"] >= 0.05:

@@ -58,7 +58,8 @@ def retention(
         ``order_id``, ``customer_id``, ``ordered_at``, ``net_revenue``; one row per order.
     period : {"month", "week", "day", "quarter", "year"} or a length, default "month"
         A calendar period in the shop's own clock; or an exact length, ``"24 hours"`` or
-        ``"30 days"``, counted from each customer's own first order.
+        ``"30 days"``, counted from each customer's own first order on the same clock: from noon to
+        noon is 24 hours, also in the night in which its hands move.
     as_of : date or "YYYY-MM-DD"
         The last observed day, included; later orders are ignored.
     kind : {"on", "on_or_after"}, default "on"
