@@ -122,12 +122,12 @@ def funnel_difference(
     check_choice("rate", rate, ["rate", "step_rate"])
     check_number("alpha", alpha, 0, 1, open_low=True)
     base = _counts(table, column, "baseline", _value(table, column, baseline), rate)
-    key = {"on": ["step", "event"], "suffixes": ("", "_baseline")}
-    parts = [base[:0].merge(base, **key).assign(**{column: table[column][:0]})]  # its columns
-    for value in _compared(table, column, of, baseline):
-        pair = _counts(table, column, "of", value, rate).merge(base, **key)
-        parts.append(pair.assign(**{column: value}))
-    pairs = pd.concat(parts[1:] or parts, ignore_index=True)
+    parts = [
+        _counts(table, column, "of", value, rate).assign(**{column: value})
+        for value in _compared(table, column, of, baseline)
+    ]
+    parts = parts or [base[:0].assign(**{column: table[column][:0]})]
+    pairs = pd.concat(parts).merge(base, on=["step", "event"], suffixes=("", "_baseline"))
     ends = ["n_reached", "n", "n_reached_baseline", "n_baseline"]
     counts = pairs[ends].to_numpy(float)
     with np.errstate(divide="ignore", invalid="ignore"):
