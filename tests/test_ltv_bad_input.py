@@ -153,6 +153,44 @@ def test_refunds_of_customers_who_buy_are_neither_purchases_nor_negative_value(m
     assert (fit.customers(intervals=False).to_pandas()["ltv"] > 0).all()
 
 
+# Customers in the orders who bought nothing
+
+
+@pytest.fixture(scope="module")
+def few() -> pd.DataFrame:
+    orders = cx.simulate.orders(150, start="2023-01-01", as_of=AS_OF, seed=3)
+    return orders.assign(country=np.where(orders["customer_id"].str[-1] < "4", "DE", "GB"))
+
+
+@pytest.mark.parametrize("country", ["AT", "DE", "ZA"])  # before, among and behind the others
+@pytest.mark.parametrize("net_revenue", [0.0, -10.0])
+def test_who_bought_nothing_is_counted_and_changes_no_answer(
+    few: pd.DataFrame, country: str, net_revenue: float
+) -> None:
+    one = orders_of(("nobody", "2023-02-05", net_revenue)).assign(country=country)
+    kept, fit = (
+        cx.fit_ltv(orders, as_of=AS_OF, by="country", n_boot=40)
+        for orders in (few, pd.concat([few, one]))
+    )
+    assert (kept.n_without_purchase, fit.n_without_purchase) == (0, 1)
+    assert fit.n_customers == kept.n_customers
+    for name in ("segments", "total", "deciles", "grid", "new_customer"):
+        pd.testing.assert_frame_equal(getattr(fit, name)(), getattr(kept, name)())
+    same = ["the fit converged", "segments buy alike", "segments spend alike"]
+    ours, theirs = (one.checks.set_index("check").loc[same] for one in (fit, kept))
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert set(fit.customers(intervals=False).to_pandas()["customer_id"]) == set(few["customer_id"])
+
+
+def test_who_bought_nothing_is_no_part_of_a_holdout(few: pd.DataFrame) -> None:
+    more = pd.concat([few, orders_of(("nobody", "2023-02-05", 0.0)).assign(country="AT")])
+    ours, theirs = (cx.holdout_ltv(orders, split=SPLIT, as_of=AS_OF) for orders in (more, few))
+    for name in ("table", "tracking", "by_frequency", "by_decile"):
+        pd.testing.assert_frame_equal(getattr(ours, name), getattr(theirs, name))
+    compared = [cx.compare_ltv(orders, as_of=AS_OF).table for orders in (more, few)]
+    pd.testing.assert_frame_equal(*compared)
+
+
 # Currencies
 
 

@@ -33,7 +33,10 @@ class Base:
         ]
         rows = counted(customers, key)
         bought = rows["frequency"] >= 0
-        return cls(rows[bought], int(rows["n"][~bought].sum()))
+        purchasers = rows[bought].reset_index(drop=True)  # numbered again: columns are put beside
+        return cls(
+            purchasers.astype(dict.fromkeys(HISTORY, "int64")), int(rows["n"][~bought].sum())
+        )
 
     @cached_property
     def n(self) -> Numbers:
