@@ -117,6 +117,28 @@ def test_a_last_day_that_is_not_over_is_no_whole_day() -> None:
         cx.freshness(cut, as_of="2023-01-01")
 
 
+@pytest.mark.parametrize(
+    ("as_of", "each", "doubted"),
+    [
+        ("2024-03-31", 20, False),
+        ("2024-04-07", 20, False),  # seven days may be holidays
+        ("2024-04-08", 20, True),  # and eight are not: exp(-8 * 1820 / 99) is no chance
+        ("2025-03-31", 1, True),  # exp(-365 * 91 / 456)
+    ],
+)
+def test_data_that_end_before_as_of_are_doubted(as_of: str, each: int, doubted: bool) -> None:
+    days = pd.date_range("2024-01-01", "2024-03-31")
+    doubt = cx.freshness(daily(days, each), as_of=as_of)["doubt"][0]
+    n = (pd.Timestamp(as_of) - days[-1]).days
+    says = f"the data end on 2024-03-31, {n} days before as_of={as_of}: give the day the data end"
+    assert doubt == (says if doubted else None)
+
+
+def test_a_small_shop_is_quiet_by_chance() -> None:
+    few = daily(pd.date_range("2024-01-01", "2024-03-31", freq="10D"), 1)  # exp(-16 * 10 / 107)
+    assert cx.freshness(few, as_of="2024-04-16")["doubt"][0] is None
+
+
 def test_busiest_as_pandas_counts_them() -> None:
     frame = orders(400)
     found = cx.busiest(frame, as_of="2024-03-01", n=5)

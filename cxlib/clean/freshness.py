@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, check_date, listed
+from cxlib.clean.silence import Quiet
 from cxlib.sources import Source, as_table
 from cxlib.tables import CONTRACTS, Contract, midnight_after
 
@@ -52,7 +53,8 @@ def freshness(data: Source, *, as_of: str | dt.date) -> pd.DataFrame:
         ``n_days_without_rows`` (up to ``as_of``), ``expected_days_without_rows`` (what chance
         would give), ``last_day_rows``, ``last_day_usual_rows``, ``last_whole_day``: the last day
         with as many rows as chance allows. An ``as_of`` after it counts days as quiet that are
-        only missing.
+        only missing. ``doubt`` (text): why no number should be read of these data by ``as_of``,
+        null where nothing speaks against it.
 
     Raises
     ------
@@ -67,6 +69,10 @@ def freshness(data: Source, *, as_of: str | dt.date) -> pd.DataFrame:
     days after ``last_at`` aside. A day is short where a Poisson count of that mean would be as
     low in fewer than one case in a thousand. Real counts vary more than Poisson's, so a day
     must also hold less than half of what is usual.
+
+    There is doubt where no row came in more than seven days up to ``as_of`` (up to seven a shop
+    may be closed), though a Poisson process of as many rows a day would be quiet for so long in
+    fewer than one case in a thousand: as `LtvFit.checks` judges "orders reach as_of".
 
     Examples
     --------
@@ -96,6 +102,7 @@ def freshness(data: Source, *, as_of: str | dt.date) -> pd.DataFrame:
             "last_day_rows": [int(counts[-1])],
             "last_day_usual_rows": [float(usual[-1])],
             "last_whole_day": [whole[-1] if len(whole) else pd.NaT],
+            "doubt": [_doubt(first_at.date(), last_at.date(), last, int(counts.sum()))],
         }
     )
 
@@ -151,6 +158,13 @@ def gaps(data: Source, *, as_of: str | dt.date) -> pd.DataFrame:
     )
     found["p_chance"] = np.exp(-found["expected_rows"])
     return found.sort_values(["p_chance", "first_day"], ignore_index=True)
+
+
+def _doubt(first: dt.date, last: dt.date, as_of: dt.date, n_rows: int) -> str | None:
+    quiet = Quiet.between(first, last, as_of, n_rows)
+    if not quiet.is_long:
+        return None
+    return f"the data end on {last}, {quiet.days:,} days before as_of={as_of}: give the day the data end"
 
 
 def _daily(data: Source, last: dt.date) -> tuple[pd.DataFrame, pd.Timestamp, pd.Timestamp]:

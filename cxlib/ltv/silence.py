@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
-from typing import NamedTuple
 
+from cxlib.clean.silence import CLOSED_DAYS, LEAST_CHANCE, Quiet
 from cxlib.ltv.base import Base
 
-LEAST_CHANCE = 0.001
-CLOSED_DAYS = 7
 
-
-class Silence(NamedTuple):
-    """Days since anybody's last purchase, and how many purchases there are a day.
-
-    Its chance is that of no event of a Poisson process, ``exp(-rate * days)``. Up to a week
-    may be weekends and holidays, on which a shop is closed however much it sells.
-    """
-
-    days: int
-    rate: float
+class Silence(Quiet):
+    """Days since anybody's last purchase, and how many purchases there are a day."""
 
     @classmethod
     def of(cls, base: Base) -> Silence:
@@ -28,21 +17,6 @@ class Silence(NamedTuple):
         _, recency, age = base.histories
         n_purchases = float(base.n @ (base.frequency + 1))
         return cls(int((age - recency).min()), n_purchases / (float(age.max()) + 1))
-
-    @classmethod
-    def between(cls, first: dt.date, last: dt.date, as_of: dt.date, n_purchases: int) -> Silence:
-        """Say it of so many purchases, whose first and last days are known."""
-        return cls((as_of - last).days, n_purchases / ((as_of - first).days + 1))
-
-    @property
-    def chance(self) -> float:
-        """Chance that nobody buys for so long, if customers buy as before."""
-        return math.exp(-self.rate * self.days)
-
-    @property
-    def is_long(self) -> bool:
-        """Longer than closed days, and than chance explains."""
-        return self.days > CLOSED_DAYS and self.chance < LEAST_CHANCE
 
     def after(self, verdict: str, as_of: dt.date) -> str:
         """Return ``verdict`` with a sentence about the silence behind it, if that is long."""
