@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-import ibis
 import ibis.expr.types as ir
 
 from cxlib._checks import ParameterError, check_columns, check_duration
@@ -160,7 +159,8 @@ def _holds(column: ir.Column, value: object) -> ir.BooleanValue:
         answer = value(column)
     elif isinstance(value, (list, tuple, set, frozenset)):
         known = [one for one in value if one is not None]
-        answer = column.isin(known) | (ibis.literal(len(known) < len(value)) & column.isnull())
+        answer = column.isin(known)
+        answer = answer | column.isnull() if len(known) < len(value) else answer
     else:
         answer = column == value
     return answer.fill_null(False)
