@@ -139,6 +139,20 @@ def test_a_small_shop_is_quiet_by_chance() -> None:
     assert cx.freshness(few, as_of="2024-04-16")["doubt"][0] is None
 
 
+def test_what_came_after_as_of_is_in_no_table() -> None:
+    frame = orders(400).assign(note=None)
+    frame.loc[frame["ordered_at"] >= "2024-03-02", "note"] = "late"
+    frame.loc[frame["ordered_at"].idxmax(), "net_revenue"] = 90_000.0
+    seen = frame[frame["ordered_at"] < "2024-03-02"]
+    table = cx.completeness(frame, as_of="2024-03-01").set_index("column")
+    assert table.loc["note", "filled"] == 0
+    assert table.loc["order_id", "n_distinct"] == len(seen)
+    assert table.loc["customer_id", "n_distinct"] == seen["customer_id"].nunique()
+    found = cx.outliers(frame, as_of="2024-03-01")
+    pd.testing.assert_frame_equal(found, cx.outliers(seen))
+    assert len(cx.outliers(frame)) > len(found)
+
+
 def test_busiest_as_pandas_counts_them() -> None:
     frame = orders(400)
     found = cx.busiest(frame, as_of="2024-03-01", n=5)

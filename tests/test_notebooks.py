@@ -148,6 +148,29 @@ def test_lifetime_value_past_the_end_of_the_data_is_withheld(as_of: str, shown: 
         assert all("give the day the data end" in str(card.withheld) for card in cards)
 
 
+@pytest.mark.parametrize("as_of", ["2023-09-30", "2023-12-31", "2024-12-31"])
+def test_data_health_counts_up_to_as_of_and_withholds_past_the_end(as_of: str) -> None:
+    frame = cx.simulate.orders(300, start="2023-01-01", as_of="2023-12-31", seed=2)
+    cells = code_cells(nbformat.read(NOTEBOOKS[0], as_version=4))
+    cards: list[Any] = []
+    names = {"cx": cx, "pd": pd, "as_of": as_of, "display": lambda *given: cards.extend(given)}
+    names |= {"orders": cx.clean_orders(frame, timezone="UTC")}
+    for cell in cells:
+        if cell.source.startswith(("weeks =", "fresh =", "guests =")):
+            exec(cell.source, names)
+    seen = frame[frame["ordered_at"] < pd.Timestamp(as_of) + pd.Timedelta(days=1)]
+    quiet, count, money, *_ = cards
+    assert quiet.value == (pd.Timestamp(as_of) - seen["ordered_at"].max().normalize()).days
+    if as_of == "2024-12-31":
+        assert count.withheld == money.withheld
+        assert re.match(r"the data end on 2023-12-\d\d, 3\d\d days before", count.withheld)
+    else:
+        assert (count.value, round(money.value, 2)) == (
+            len(seen),
+            round(seen["net_revenue"].sum(), 2),
+        )
+
+
 def test_orders_after_as_of_are_counted_beside_the_last_of_all() -> None:
     orders = cx.clean_orders(
         cx.simulate.orders(100, start="2023-01-01", as_of="2023-12-31", seed=1), timezone="UTC"

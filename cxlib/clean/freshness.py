@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
@@ -33,6 +34,14 @@ def contract_of(columns: tuple[str, ...]) -> Contract:
             f"data has none of the time columns {times}; clean it first, or name the column in cx.read"
         )
     return known[0]
+
+
+def up_to(table: ir.Table, as_of: str | dt.date | None) -> ir.Table:
+    """Return the rows up to the end of ``as_of``; all of them where it is None."""
+    if as_of is None:
+        return table
+    when = table[contract_of(table.columns).when]
+    return table.filter(when < midnight_after(check_date("as_of", as_of)))
 
 
 def freshness(data: Source, *, as_of: str | dt.date) -> pd.DataFrame:
@@ -171,8 +180,7 @@ def _daily(data: Source, last: dt.date) -> tuple[pd.DataFrame, pd.Timestamp, pd.
     """Return the rows of each day up to ``last``, empty days too, and the first and last stamps."""
     table = as_table(data)
     contract = contract_of(table.columns)
-    at = table[contract.when]
-    seen = table.filter(at < midnight_after(last))
+    seen = up_to(table, last)
     at = seen[contract.when]
     counts = seen.group_by(day=at.truncate("D")).aggregate(
         n_rows=seen.count(), first_at=at.min(), last_at=at.max()

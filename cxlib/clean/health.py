@@ -8,7 +8,7 @@ import ibis
 import pandas as pd
 
 from cxlib._checks import DataError, check_choice, check_date
-from cxlib.clean.freshness import contract_of
+from cxlib.clean.freshness import contract_of, up_to
 from cxlib.sources import Raw, Source, as_table, reading
 
 STEPS = {"day": "D", "week": "W-MON", "month": "MS"}
@@ -72,19 +72,26 @@ def activity(data: Source, *, as_of: str | dt.date, period: str = "week") -> pd.
     return filled.assign(is_complete=following <= pd.Timestamp(last) + pd.Timedelta(days=1))
 
 
-def completeness(data: Source) -> pd.DataFrame:
+def completeness(data: Source, *, as_of: str | dt.date | None = None) -> pd.DataFrame:
     """Say how full each column is, and how many different values it holds.
 
     Parameters
     ----------
     data : Raw, Cleaned or any table source
         Any table; it is counted in its engine, in one pass.
+    as_of : date or str, optional
+        The last observed day, included; later rows are left out. Needs a known time column.
 
     Returns
     -------
     pandas.DataFrame
         One row per column: ``column``, ``filled`` (share of rows that are not null or blank),
-        ``n_distinct``.
+        ``n_distinct``. Without rows ``filled`` is null.
+
+    Raises
+    ------
+    ParameterError
+        ``as_of`` is given, and the table has no known time column.
 
     Examples
     --------
@@ -92,7 +99,7 @@ def completeness(data: Source) -> pd.DataFrame:
     >>> cx.completeness(pd.DataFrame({"a": ["x", None], "b": ["y", ""]}))["filled"].tolist()
     [0.5, 0.5]
     """
-    table = as_table(data)
+    table = up_to(as_table(data), as_of)
     columns = [table[name] for name in table.columns]
     asked = {}
     for place, column in enumerate(columns):

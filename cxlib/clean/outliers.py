@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import ibis
 import ibis.expr.types as ir
 import numpy as np
@@ -9,6 +11,7 @@ import pandas as pd
 
 from cxlib._checks import check_number
 from cxlib._published import of_single_persons
+from cxlib.clean.freshness import up_to
 from cxlib.clean.losses import Cleaned
 from cxlib.sources import Source, load
 from cxlib.tables import ORDERS
@@ -18,7 +21,7 @@ NORMAL = 0.6745
 COLUMNS = ["order_id", "customer_id", "ordered_at", "gross_revenue", "net_revenue"]
 
 
-def outliers(data: Source, *, z: float = 3.5) -> pd.DataFrame:
+def outliers(data: Source, *, z: float = 3.5, as_of: str | dt.date | None = None) -> pd.DataFrame:
     """Report orders whose size is far from that of the others, those undone by a refund too.
 
     Parameters
@@ -28,6 +31,8 @@ def outliers(data: Source, *, z: float = 3.5) -> pd.DataFrame:
         nothing, which no longer stand in its table.
     z : float, default 3.5
         The robust z score from which an order is an outlier.
+    as_of : date or str, optional
+        The last observed day, included; later orders are left out.
 
     Returns
     -------
@@ -61,8 +66,9 @@ def outliers(data: Source, *, z: float = 3.5) -> pd.DataFrame:
     [['f', 'kept']]
     """
     check_number("z", z, 0, open_low=True)
-    kept = load(data, ORDERS)
-    orders = _sized(kept, data.dropped if isinstance(data, Cleaned) else None).cache()
+    kept = up_to(load(data, ORDERS), as_of)
+    dropped = data.dropped if isinstance(data, Cleaned) else None
+    orders = _sized(kept, None if dropped is None else up_to(dropped, as_of)).cache()
     of_kept = orders.filter(orders["fate"] == "kept")
     middle = of_kept["size"].median().execute()
     spread = (of_kept["size"] - float(middle)).abs().median().execute() if pd.notna(middle) else 0

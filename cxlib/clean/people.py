@@ -9,11 +9,10 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from cxlib._checks import ParameterError, check_columns, check_date, check_number
+from cxlib._checks import ParameterError, check_columns, check_number
 from cxlib._published import of_single_persons
-from cxlib.clean.freshness import contract_of
+from cxlib.clean.freshness import contract_of, up_to
 from cxlib.sources import Source, as_table
-from cxlib.tables import midnight_after
 
 
 def busiest(data: Source, *, as_of: str | dt.date | None = None, n: int = 10) -> pd.DataFrame:
@@ -53,8 +52,7 @@ def busiest(data: Source, *, as_of: str | dt.date | None = None, n: int = 10) ->
     table = as_table(data)
     contract = contract_of(table.columns)
     check_columns(contract.name, table.columns, [contract.who])
-    if as_of is not None:
-        table = table.filter(table[contract.when] < midnight_after(check_date("as_of", as_of)))
+    table = up_to(table, as_of)
     has_money = "net_revenue" in table.columns
     money = {"net_revenue": table["net_revenue"].sum()} if has_money else {}
     days = table.group_by([contract.who, table[contract.when].date().name("day")]).aggregate(
