@@ -178,6 +178,7 @@ _FAULTS = {
     "model_type": "must be a table of names and values",
     "model_attributes_type": "must be a table of names and values",
     "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
 }
 
 

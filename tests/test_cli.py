@@ -193,5 +193,5 @@ def test_the_plans_of_this_project_name_its_notebooks() -> None:
 
     folder = Path(__file__).parents[1]
     for plan in sorted((folder / "reports" / "plans").glob("*.yml")):
-        for report in read_plan(plan).reports:
+        for report in read_plan(plan)[0].reports:
             assert (folder / "notebooks" / f"{report.notebook}.ipynb").is_file(), plan

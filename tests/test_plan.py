@@ -228,9 +228,71 @@ reports:
         assert part in told
 
 
+def test_mistakes_of_form_hide_no_others(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CX_NO_SUCH", raising=False)
+    text = """
+titel: Wrong
+defaults: {as_of: 31.12.2024, preset: shopfy, surce: x.csv, top: {a: b}, timezone: Europe/Lodnon}
+reports:
+  - notebok: 01_types
+  - notebook: 01_type
+    retries: lots
+  - notebook: 02_orders
+    parameters: {source: data/none.csv}
+    paramters: {timezone: UTC}
+  - notebook: 01_types
+    parameters: {code: {x: y}, rate: high, stepz: [a]}
+    for_each: {code: []}
+  - notebook: 02_orders
+    parameters: {source: "duckdb://${CX_NO_SUCH}::orders"}
+  - notebook: 01_types
+    parameters: {api_key: abc}
+  - just words
+"""
+    told = mistakes(project, text)
+    parts = (
+        "titel: unknown; known are title",
+        "defaults.top: must be text",
+        "defaults.top: must be a list",
+        "reports.1.notebook: is missing",
+        "reports.1.notebok: unknown",
+        "reports.2.retries: must be a whole number",
+        "reports.3.paramters: unknown; known are notebook",
+        "reports.4.parameters.code: must be text",
+        "reports.4.parameters.code: must be a list",
+        "reports.4.for_each.code: must not be empty",
+        "reports.6: parameter 'api_key' sounds like a secret",
+        "reports.7: must be a table of names and values",
+        "01_type: unknown notebook",
+        "defaults: as_of='31.12.2024' is not a date",
+        "defaults: timezone='Europe/Lodnon' is not a time zone",
+        "defaults: preset='shopfy' is not known",
+        "01_types: rate='high' is no float",
+        "01_types: unknown parameter 'stepz'",
+        "sources: source 'data/none.csv': no such file",
+        "CX_NO_SUCH, which the environment",
+    )
+    assert [part for part in parts if part not in told] == []
+    assert f"{len(parts)} mistakes, nothing was run" in told, "and nothing is told that is none"
+
+
+def test_what_could_not_be_read_is_not_told_as_missing(project: Path) -> None:
+    write_notebook(project, "03_asks", "as_of: str\nn: int", "# Asks")
+    for rest in ("paramters: {n: 1, as_of: 2024-01-01}", "parameters: {n: {a: b}, as_of: {c: d}}"):
+        told = mistakes(project, f"reports: [{{notebook: 03_asks, {rest}}}]")
+        assert "default" not in told
+        assert "as_of is missing" not in told
+    told = mistakes(project, "defaults: {n: 1}\nreports: [{notebok: 03_asks}]", only=("03_asks",))
+    assert "2 mistakes" in told
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("reports: [{notebook: ''}]", "reports.1.notebook: must not be empty"),
+        ("reports: words", "reports: must be a list"),
+        ("defaults: {as_of: soon}\ntitle: x", "defaults: as_of='soon' is not a date"),
+        ("defaults: {token: soon}\nreports: [{notebook: 01_type}]", "Did you mean '01_types'?"),
         ("reports: []", "reports: must not be empty"),
         ("title: x", "reports: is missing"),
         ("- a", "the plan: must be a table"),

@@ -17,7 +17,7 @@ from cxlib.report.inputs import readings
 from cxlib.report.jobs import Job, Limits, ReadyPlan, is_source
 from cxlib.report.limits import Asked
 from cxlib.report.parameters import Declared, Text, declared
-from cxlib.report.plan import Plan, Report, find_root, plan_error, read_plan
+from cxlib.report.plan import UNREADABLE, Plan, Report, find_root, plan_error, read_plan
 from cxlib.report.secrets import refuse
 
 
@@ -60,14 +60,14 @@ def prepare(
         Everything that is wrong with the plan, in one list.
     """
     path = Path(path)
-    plan, root = read_plan(path), find_root(path)
+    (plan, mistakes), root = read_plan(path), find_root(path)
     for name, value in (sets or {}).items():
         refuse(name, value)
     sets = {
         name: _seen_from(root, Path.cwd(), value) if is_source(name) else value
         for name, value in (sets or {}).items()
     }
-    check = _Check(plan, root, sets)
+    check = _Check(plan, mistakes, root, sets)
     every = [
         replace(job, limits=(asked or Asked()).over(job.limits))
         for job in check.jobs(plan.over(limits or Limits()))
@@ -101,11 +101,15 @@ def _seen_from(root: Path, folder: Path, source: str) -> str:
 class _Check:
     """Goes through a plan and gathers what is wrong with it."""
 
-    def __init__(self, plan: Plan, root: Path, sets: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: Plan, mistakes: Sequence[str], root: Path, sets: Mapping[str, str]
+    ) -> None:
         self.root, self.sets = root, sets
-        self.reports = [report.given(sets) for report in plan.reports]
+        self.is_whole = not mistakes
+        self.has_all_reports = UNREADABLE not in plan.reports
+        self.reports = [report.given(sets) for report in plan.reports if report is not UNREADABLE]
         self.defaults: dict[str, Text] = {**plan.defaults, **sets}
-        self.mistakes: list[str] = []
+        self.mistakes = list(mistakes)
         self.taken: set[str] = {"index"}
         self.notebooks: dict[str, Declared] = {}
         for report in self.reports:
@@ -151,7 +155,10 @@ class _Check:
             with self.noting(where):
                 given[name] = notebook[name].convert(text)
         parameters = dict(given)
-        for name in [name for name in notebook.parameters if name not in {**shared, **own}]:
+        rest = [name for name in notebook.parameters if name not in {**shared, **own}]
+        for name in rest:
+            if notebook[name].required and not self.is_whole:
+                continue  # it may stand in what could not be read
             with self.noting(report.notebook):
                 parameters[name] = notebook[name].checked_default()
                 if is_source(name) and parameters[name]:
@@ -175,6 +182,8 @@ class _Check:
 
     def names(self, only: Sequence[str]) -> None:
         """Note defaults that reach no notebook, and reports asked for that are not there."""
+        if not self.has_all_reports:
+            return
         known = {name for notebook in self.notebooks.values() for name in notebook.parameters}
         for name in [name for name in self.defaults if name not in known | {"as_of"}]:
             hint = suggest(name, known)
@@ -193,7 +202,7 @@ class _Check:
             days = [job.parameters["as_of"] for job in jobs if job.parameters.get("as_of")]
             if days:
                 return max(check_date("as_of", day) for day in days)
-            if jobs:
+            if jobs and not self.mistakes:
                 raise PlanError("as_of is missing: the last observed day, YYYY-MM-DD, names a run")
         return dt.date.min
 

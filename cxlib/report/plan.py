@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -28,7 +29,7 @@ Mapped = BeforeValidator(lambda value: {} if value == "" else value)
 class Report(Asked):
     """One entry of a plan: a notebook, its own parameters, what to sweep over, its limits."""
 
-    notebook: str
+    notebook: Annotated[str, Field(min_length=1)]
     parameters: Annotated[dict[str, Text], Mapped] = {}
     for_each: Annotated[dict[str, Values], Mapped] = {}
 
@@ -63,11 +64,16 @@ class Plan(Asked):
     min_group: int = Field(10, ge=1)
     reports: list[Report] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _no_secrets(self) -> Plan:
-        for name, value in self.defaults.items():
+    @field_validator("defaults")
+    @classmethod
+    def _no_secrets(cls, defaults: dict[str, Text]) -> dict[str, Text]:
+        for name, value in defaults.items():
             refuse(name, value)
-        return self
+        return defaults
+
+
+UNREADABLE = Report.model_construct(notebook="")
+"""Stands where a report stood of which nothing could be read, so that the others keep their place."""
 
 
 class _Loader(yaml.BaseLoader):
@@ -81,23 +87,56 @@ class _Loader(yaml.BaseLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_plan(path: Path) -> Plan:
-    """Read a plan and check its shape.
+def read_plan(path: Path) -> tuple[Plan, list[str]]:
+    """Read a plan as far as it has the shape of one.
+
+    Returns
+    -------
+    tuple of Plan and list of str
+        The plan without what could not be read, and the mistakes that say what that is.
 
     Raises
     ------
     PlanError
-        There is no such file, it is no YAML, or it has another shape; all mistakes at once.
+        There is no such file, or it holds no table in YAML.
     """
     try:
         written = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-        return Plan.model_validate(written)
     except FileNotFoundError:
         raise _no_plan(path) from None
-    except ValidationError as error:
-        raise plan_error(path, [_in_words(mistake) for mistake in error.errors()]) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PlanError(f"{path}: cannot be read as YAML: {error}") from None
+    if not isinstance(written, dict):
+        raise plan_error(path, ["the plan: must be a table of names and values"])
+    mistakes: list[str] = []
+    while True:
+        try:
+            return Plan.model_validate(written), list(dict.fromkeys(mistakes))
+        except ValidationError as error:
+            mistakes += [_in_words(mistake) for mistake in error.errors()]
+            for holder, key in [_part(written, mistake["loc"]) for mistake in error.errors()]:
+                _leave_out(written, holder, key)
+
+
+def _part(written: dict[str, Any], place: Sequence[Any]) -> tuple[Any, Any]:
+    """Return what holds the innermost part of a plan at the place of a mistake, and its key."""
+    holder: Any = written
+    key = place[0]
+    inner: Any = written.get(key)
+    for part in place[1:]:
+        if not (isinstance(inner, dict) and part in inner) and inner is not written.get("reports"):
+            break
+        holder, key, inner = inner, part, inner[part]
+    return holder, key
+
+
+def _leave_out(written: dict[str, Any], holder: Any, key: Any) -> None:
+    if holder is written and key == "reports":
+        written["reports"] = [UNREADABLE]
+    elif isinstance(holder, list):
+        holder[key] = UNREADABLE
+    else:
+        holder.pop(key, None)
 
 
 def _no_plan(path: Path) -> PlanError:

@@ -157,7 +157,7 @@ def plans() -> tuple[list[bytes], Try]:
     def attempt(data: bytes, folder: Path) -> None:
         path = folder / "plan.yml"
         path.write_bytes(data)
-        for report in read_plan(path).reports:
+        for report in read_plan(path)[0].reports:
             for _, sweep in zip(range(100), report.sweeps(), strict=False):
                 assert isinstance(sweep, dict)
 
