@@ -122,11 +122,12 @@ def _part(written: dict[str, Any], place: Sequence[Any]) -> tuple[Any, Any]:
     """Return what holds the innermost part of a plan at the place of a mistake, and its key."""
     holder: Any = written
     key = place[0]
-    inner: Any = written.get(key)
     for part in place[1:]:
-        if not (isinstance(inner, dict) and part in inner) and inner is not written.get("reports"):
+        inner = holder[key]
+        is_report = holder is written and key == "reports"
+        if not is_report and not (isinstance(inner, dict) and part in inner):
             break
-        holder, key, inner = inner, part, inner[part]
+        holder, key = inner, part
     return holder, key
 
 
