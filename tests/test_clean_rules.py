@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ibis
 import pandas as pd
 import pytest
 
 import cxlib as cx
+from cxlib.clean.lines import first_rule
 from cxlib.clean.rules import LOSSES, NOTES
 
 PAGE = Path(__file__).parent.parent / "docs" / "cleaning.md"
@@ -111,6 +113,44 @@ def test_the_page_tells_every_rule() -> None:
         "docs/cleaning.md tells other rules than cxlib/clean/rules.py"
     )
     assert head.count("cx.") > 5, "the page says how to ask for each part of the account"
+
+
+def test_rules_act_in_the_order_in_which_they_are_listed() -> None:
+    names = list(LOSSES)
+    holds = [(ibis.literal(True), name) for name in reversed(names)]
+    for place, name in enumerate(names):
+        assert first_rule(holds, names[:place]).execute() == name
+
+
+def test_an_order_with_every_fault_is_lost_under_each_in_turn(tmp_path: Path) -> None:
+    """As the table of docs/cleaning.md lists them; a guest's postage is no product first of all."""
+    rules = 'unpaid = ["pending"]\nnon_products = ["POST"]\nadjustment_prefix = "A"'
+    faults = {
+        "adjustment": {"order_id": "A1"},
+        "not_a_product": {"item_id": "POST"},
+        "test_order": {"is_test": "yes"},
+        "cancelled": {"cancelled_at": "2024-05-02"},
+        "unpaid": {"status": "pending"},
+        "no_customer": {"customer_id": None},
+        "no_amount": {"amount": None},
+        "no_time": {"ordered_at": None},
+    }
+    assert [name for name in LOSSES if name in faults] == list(faults)
+    good = order("1", is_test="no", cancelled_at=None, status="paid", item_id="cup")
+    rows = []
+    for place in range(len(faults)):
+        row = {**good, "order_id": f"{place}"}
+        for fault in list(faults.values())[place:]:
+            row |= fault
+        rows.append(row)
+    cleaned = cx.clean_orders(
+        with_rules([{**good, "order_id": "kept"}, *rows], tmp_path, rules),
+        timezone="UTC",
+        max_loss=1,
+    )
+    assert cleaned.losses["rule"].tolist() == list(faults)
+    assert cleaned.losses["rows"].tolist() == [1] * len(faults)
+    assert cx.waterfall(cleaned)["step"].tolist() == ["raw", *faults, "kept"]
 
 
 def told_in_tables() -> str:

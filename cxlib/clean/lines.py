@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 
 from cxlib._checks import check_columns
 from cxlib.clean.overlap import one_file_each
+from cxlib.clean.rules import LOSSES
 from cxlib.sources import SOURCE_FILE, Rules
 
 
@@ -71,8 +72,10 @@ def with_rules(lines: ir.Table, rules: Rules, skipped: Collection[str] = ()) -> 
 
 
 def first_rule(cases: list[tuple[ir.Value, str]], skipped: Collection[str] = ()) -> ir.Value:
-    """Return the first rule that holds and is not skipped, else null."""
+    """Return the first rule that holds and is not skipped, in the order of `LOSSES`, else null."""
+    order = list(LOSSES)
     counted = [case for case in cases if case[1] not in skipped]
+    counted.sort(key=lambda case: order.index(case[1]))
     return ibis.cases(*counted, else_=ibis.null("string"))
 
 

@@ -24,6 +24,17 @@ LOSSES = {
         "two exports of the same days were joined, or the export repeats rows; take them from one",
         True,
     ),
+    "no_order_id": Rule("no order number", "map order_id to the column that holds it"),
+    "adjustment": Rule(
+        "a correction of the books, not an order",
+        "change adjustment_prefix in the preset if it is an order",
+        True,
+    ),
+    "not_a_product": Rule(
+        "postage, fees, samples and other lines that are no product",
+        "change non_products in the preset if one of them is a product",
+        True,
+    ),
     "overlapping_file": Rule(
         "a row of an order that another of the files holds too",
         "export periods that do not overlap; each order is counted once",
@@ -32,41 +43,6 @@ LOSSES = {
     "duplicate_order": Rule(
         "the same order once more, with other contents; the one refunded most is kept",
         "export each order once, in its latest state",
-        True,
-    ),
-    "duplicate_event": Rule(
-        "the same event id once more; the earliest is kept",
-        "retries of the tracker; nothing to do unless they are many",
-        True,
-    ),
-    "no_order_id": Rule("no order number", "map order_id to the column that holds it"),
-    "no_time": Rule("no date", "map the time column to one that is filled"),
-    "odd_time": Rule(
-        "a date before 1970 or after 2100, which stands for none",
-        "ask the system that wrote it for the real date",
-    ),
-    "no_customer": Rule(
-        "a guest: no customer id or e-mail",
-        "export the e-mail and map it as email: guests are then known by it",
-    ),
-    "no_user": Rule("no user id", "visitors who never signed in; map a device id to know them"),
-    "no_event": Rule("no event name", "look at the tracker's schema"),
-    "no_variant": Rule("no variant name", "look at the assignment log"),
-    "no_score": Rule("no answer", "left blank by the customer; nothing to do"),
-    "no_amount": Rule("no amount of money", "map amount to the column that holds the total"),
-    "not_a_product": Rule(
-        "postage, fees, samples and other lines that are no product",
-        "change non_products in the preset if one of them is a product",
-        True,
-    ),
-    "adjustment": Rule(
-        "a correction of the books, not an order",
-        "change adjustment_prefix in the preset if it is an order",
-        True,
-    ),
-    "refund_unmatched": Rule(
-        "a refund of something that this export does not hold",
-        "export a longer period: the orders that these undo lie before it",
         True,
     ),
     "test_order": Rule(
@@ -86,10 +62,29 @@ LOSSES = {
         "export again once payments are settled; change unpaid in the preset if they count",
         True,
     ),
-    "other_currency": Rule(
-        "in another currency than the chosen one",
-        "analyse each currency by itself, with currency=",
+    "no_customer": Rule(
+        "a guest: no customer id or e-mail",
+        "export the e-mail and map it as email: guests are then known by it",
     ),
+    "refund_unmatched": Rule(
+        "a refund of something that this export does not hold",
+        "export a longer period: the orders that these undo lie before it",
+        True,
+    ),
+    "no_amount": Rule("no amount of money", "map amount to the column that holds the total"),
+    "no_user": Rule("no user id", "visitors who never signed in; map a device id to know them"),
+    "no_event": Rule("no event name", "look at the tracker's schema"),
+    "no_variant": Rule("no variant name", "look at the assignment log"),
+    "no_time": Rule("no date", "map the time column to one that is filled"),
+    "odd_time": Rule(
+        "a date before 1970 or after 2100, which stands for none",
+        "ask the system that wrote it for the real date",
+    ),
+    "no_score": Rule("no answer", "left blank by the customer; nothing to do"),
+    "unknown_kind": Rule(
+        "a kind of survey other than nps, csat and ces", "name the kinds nps, csat and ces"
+    ),
+    "out_of_range": Rule("a score off the scale of its kind", "map each survey to its own kind"),
     "refunded_in_full": Rule(
         "refunded to nothing, or to less", "a matter for the shop, not for the export", True
     ),
@@ -98,11 +93,17 @@ LOSSES = {
         "look at the examples: corrections of the books, or a wrong column mapped as amount",
         True,
     ),
-    "out_of_range": Rule("a score off the scale of its kind", "map each survey to its own kind"),
-    "unknown_kind": Rule(
-        "a kind of survey other than nps, csat and ces", "name the kinds nps, csat and ces"
+    "other_currency": Rule(
+        "in another currency than the chosen one",
+        "analyse each currency by itself, with currency=",
+    ),
+    "duplicate_event": Rule(
+        "the same event id once more; the earliest is kept",
+        "retries of the tracker; nothing to do unless they are many",
+        True,
     ),
 }
+"""In the order in which they act, a row's before an order's; a row is lost under the first that holds."""
 NOTES = {
     "hidden_marks": Rule(
         "ids or names with marks of writing direction, or letters of two keyboards (ي and ی, "
