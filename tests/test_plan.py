@@ -34,6 +34,7 @@ rate: float = 0.1
 deep: bool = False
 steps: list[str] = ["view"]
 ranks: list[int] = [1]
+many: str | list[str] = "a"
 period: Literal["day", "month"] = "month"
 size: Literal[7, 30] = 7
 plain = 3
@@ -92,7 +93,14 @@ reports:
         ("steps: [view, no, 012]", "steps", ["view", "no", "012"]),
         ("steps: 'view, cart'", "steps", ["view", "cart"]),
         ("steps: '[view, cart]'", "steps", ["view", "cart"]),
+        ("steps: [view]", "steps", ["view"]),
+        ("steps: '[view]'", "steps", ["view"]),
+        ("many: a", "many", "a"),
+        ("many: 'a, b'", "many", ["a", "b"]),
         ("ranks: [1, 2]", "ranks", [1, 2]),
+        ("top: 007", "top", 7),
+        ("top: 9223372036854775807", "top", 2**63 - 1),
+        ("top: -9223372036854775808", "top", -(2**63)),
         ("period: day", "period", "day"),
         ("size: 30", "size", 30),
         ("plain: 4", "plain", 4),
@@ -131,6 +139,14 @@ def test_numbers_survive_being_written(real: float, whole: int) -> None:
         ("size: 31", "is not one of 7, 30"),
         ("ranks: [1, x]", "is no list"),
         ("steps: '[view'", "is no list"),
+        ("steps: 3", "steps='3' is no list; write [3]"),
+        ("steps:", "steps='' is no list; write []"),
+        ("top: 1_000", "top='1_000' is no int: it must be written in digits, without _"),
+        ("plain: 1_000", "without _"),
+        ("ranks: [1_0]", "without _"),
+        ("rate: 1_0.5", "without _"),
+        ("top: 9223372036854775808", "must be at most 9223372036854775807"),
+        ("top: -9223372036854775809", "must be at least -9223372036854775808"),
         ("code: [a, b]", "is no str"),
         ("timezone: Europe/Lodnon", "is not a time zone"),
         ("preset: shopfy", "Did you mean 'shopify'?"),
@@ -339,6 +355,9 @@ code: Annotated[str, "any text"] = "x"
 @pytest.mark.parametrize(
     ("written", "message"),
     [
+        ("as_of: 0001-01-01", "as_of='0001-01-01' is out of range; give a date from 1970 to 2100"),
+        ("as_of: 2101-01-01", "give a date from 1970 to 2100"),
+        ("since: 1969-12-31", "since='1969-12-31' is out of range"),
         ("since: 2024-02-30", "since='2024-02-30' is not a date; write YYYY-MM-DD"),
         ("within: 90 dyas", "within='90 dyas' is not a duration"),
         ("period: quater", "Did you mean 'quarter'?"),
@@ -420,6 +439,21 @@ def test_one_kernel_never_has_all_the_memory() -> None:
     whole = psutil.virtual_memory().total
     assert fair_share(1) == int(0.8 * whole)
     assert fair_share(1000) == min(int(0.8 * whole), 4 * 2**30)
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "2101-01-01", "9999-12-31"])
+def test_a_day_that_stands_for_none_names_no_run(project: Path, day: str) -> None:
+    write_notebook(project, "03_timeless", "n: int = 1", "# Timeless")
+    for plan in (f"defaults: {{as_of: {day}}}\n", ""):
+        sets = {} if plan else {"as_of": day}
+        told = mistakes(project, f"{plan}reports: [{{notebook: 03_timeless}}]", **sets)
+        assert "1 mistake," in told
+        assert f"as_of='{day}' is out of range; give a date from 1970 to 2100" in told
+
+
+def test_the_days_of_cleaning_are_days_of_plans(project: Path) -> None:
+    for day in ("1970-01-01", "2100-12-31"):
+        assert prepare(write_plan(project, "reports: [{notebook: 01_types}]"), {"as_of": day})
 
 
 def test_empty_mappings_are_empty(project: Path) -> None:

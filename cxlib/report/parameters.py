@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origi
 import annotated_types
 import nbformat
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cxlib._checks import (
     CxError,
@@ -31,7 +32,18 @@ from cxlib.sources import load_preset
 Text = str | list[str]
 """A value as a plan or the command line gives it, before it has a type."""
 
-TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "None": None}
+
+def _plain(value: Any) -> Any:
+    """Refuse ``1_000``: YAML says a number, people may mean a code."""
+    if isinstance(value, str) and "_" in value:
+        raise ValueError("must be written in digits, without _")
+    return value
+
+
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_plain)]
+"""An integer that engines hold."""
+Real = Annotated[float, BeforeValidator(_plain)]
+TYPES = {"str": str, "int": Whole, "float": Real, "bool": bool, "list": list, "None": None}
 RANGES = ("Ge", "Gt", "Le", "Lt", "Interval", "MultipleOf", "Len", "MinLen", "MaxLen")
 ANNOTATIONS: dict[str, Any] = {
     **TYPES,
@@ -42,6 +54,8 @@ ANNOTATIONS: dict[str, Any] = {
     "Optional": Optional,
     "Union": Union,
 }
+FIRST_YEAR, LAST_YEAR = 1970, 2100
+"""A date outside stands for none, as in cleaning."""
 NOTHING = ("", "null", "~", "None")
 
 
@@ -96,13 +110,25 @@ class Parameter:
         if isinstance(value, str):
             if type(None) in options and value in NOTHING:
                 return None
-            if any(get_origin(option) is list for option in options):
-                return split(value)
+            if any(get_origin(option) is list for option in options) and (
+                str not in options or _is_split(value)
+            ):
+                return split(self.name, value)
         for option in options:
             if get_origin(option) is Literal:
                 choices = {str(choice): choice for choice in get_args(option)}
                 return choices[check_choice(self.name, str(value), choices)]
         return value
+
+
+def check_day(name: str, value: Any) -> dt.date:
+    """Return a date within the years that cleaning takes for dates."""
+    day = check_date(name, value)
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ParameterError(
+            f"{name}={value!r} is out of range; give a date from {FIRST_YEAR} to {LAST_YEAR}"
+        )
+    return day
 
 
 def _check_period(name: str, value: str) -> None:
@@ -123,23 +149,29 @@ def _passes(check: Callable[[str, str], Any], name: str, value: str) -> bool:
 
 
 # what a default says that a value must be: a text like it
-CHECKS: tuple[Callable[[str, str], Any], ...] = (_check_period, check_date, check_duration)
+CHECKS: tuple[Callable[[str, str], Any], ...] = (_check_period, check_day, check_duration)
 
 # what a name promises beyond its type
 PROMISES: dict[str, Callable[[Any], Any]] = {
-    "as_of": lambda value: check_date("as_of", value),
+    "as_of": lambda value: check_day("as_of", value),
     "timezone": lambda value: check_timezone("timezone", value),
     "preset": lambda value: load_preset(value),
 }
 
 
-def split(text: str) -> list[str]:
-    """Return ``a, b`` or ``[a, b]`` as a list of texts."""
-    if text.startswith("["):
-        try:
+def _is_split(text: str) -> bool:
+    return text.startswith("[") or "," in text
+
+
+def split(name: str, text: str) -> list[str]:
+    """Return ``a, b`` or ``[a, b]`` as a list of texts; a single word is none."""
+    try:
+        if text.startswith("["):
             return list(yaml.load(text, yaml.BaseLoader))
-        except yaml.YAMLError:
-            raise ParameterError(f"{text!r} is no list; write [a, b]") from None
+    except yaml.YAMLError:
+        raise ParameterError(f"{name}={text!r} is no list; write [a, b]") from None
+    if not _is_split(text):
+        raise ParameterError(f"{name}={text!r} is no list; write [{text}]")
     return [item.strip() for item in text.split(",")]
 
 
