@@ -212,6 +212,50 @@ reports:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("reports", "messages"),
+    [
+        (
+            "{notebook: 02_orders}, {notebook: 01_types}, {notebook: 01_types.ipynb, retries: 1}",
+            ["reports 2 and 3 are the same: 01_types with the same parameters"],
+        ),
+        (
+            "{notebook: 01_types, parameters: {top: 010}}, {notebook: 01_types}",
+            ["reports 1 and 2 are the same"],
+        ),
+        (
+            "{notebook: 01_types, for_each: {top: [007, 7, 8]}}",
+            ["01_types: for_each makes 01_types-007 and 01_types-7, which are the same"],
+        ),
+        (
+            "{notebook: 01_types, for_each: {code: [a, a]}}, {notebook: 01_types, parameters: {code: a}}",
+            ["01_types-a and 01_types-a-2, which are the same", "reports 1 and 2 are the same"],
+        ),
+        (
+            "{notebok: x}, {notebook: 02_orders}, {notebook: 02_orders}",
+            ["reports.1.notebok", "reports.1.notebook", "reports 2 and 3 are the same"],
+        ),
+        (  # what is wrong in one may have set it apart
+            "{notebook: 01_types}, {notebook: 01_types, paramters: {top: 3}}, "
+            "{notebook: 01_types, parameters: {tpo: 3}}, {notebook: 01_types, parameters: {top: x}}",
+            ["paramters", "tpo", "top='x'"],
+        ),
+    ],
+)
+def test_the_same_report_twice_is_a_mistake(
+    project: Path, reports: str, messages: list[str]
+) -> None:
+    told = mistakes(project, f"reports: [{reports}]")
+    assert [message for message in messages if message not in told] == []
+    assert told.count("\n  - ") == len(messages)
+
+
+def test_what_the_command_line_made_alike_is_no_mistake(project: Path) -> None:
+    text = "reports: [{notebook: 01_types, parameters: {top: 1}}, {notebook: 01_types}]"
+    jobs = prepare(write_plan(project, text), {"top": "3"}).jobs
+    assert [job.name for job in jobs] == ["01_types", "01_types-2"]
+
+
 def test_every_mistake_stands_in_one_list(project: Path) -> None:
     write_notebook(project, "03_bad", "as_of: dt.date = None", "# Bad")
     (project / "notebooks" / "04_torn.ipynb").write_text("{")
@@ -405,6 +449,7 @@ reports:
     cell_timeout: 10 minutes
     report_timeout: 2 hours
   - notebook: 01_types
+    parameters: {top: 1}
 """
     path = write_plan(project, text)
     one, two = (job.limits for job in prepare(path).jobs)

@@ -107,12 +107,17 @@ class _Check:
         self.root, self.sets = root, sets
         self.is_whole = not mistakes
         self.has_all_reports = UNREADABLE not in plan.reports
-        self.reports = [report.given(sets) for report in plan.reports if report is not UNREADABLE]
+        self.reports = {
+            number: report.given(sets)
+            for number, report in enumerate(plan.reports, 1)
+            if report is not UNREADABLE
+        }
         self.defaults: dict[str, Text] = {**plan.defaults, **sets}
         self.mistakes = list(mistakes)
         self.taken: set[str] = {"index"}
         self.notebooks: dict[str, Declared] = {}
-        for report in self.reports:
+        self.made: dict[str, tuple[int, str]] = {}
+        for report in self.reports.values():
             with self.noting(report.notebook):
                 self.notebooks[report.notebook] = declared(self.find(report.notebook))
 
@@ -137,12 +142,40 @@ class _Check:
 
     def jobs(self, limits: Limits) -> list[Job]:
         """Return a job for each report and each set of values that it sweeps over."""
-        return [
-            replace(self.job(report, sweep), limits=report.over(limits))
-            for report in self.reports
-            if report.notebook in self.notebooks
-            for sweep in report.sweeps()
-        ]
+        made = []
+        for number, report in self.reports.items():
+            for sweep in report.sweeps() if report.notebook in self.notebooks else ():
+                job = self.job(report, sweep)
+                self.only_once(number, report, job)
+                made.append(replace(job, limits=report.over(limits)))
+        return made
+
+    def only_once(self, number: int, report: Report, job: Job) -> None:
+        """Note a report that the plan makes already, under another name.
+
+        Those of which a part is wrong, and those that the command line made alike, are let be.
+        """
+        own = {*report.parameters, *report.for_each}
+        known = self.notebooks[report.notebook].parameters
+        is_faulty = any(line.startswith(f"reports.{number}.") for line in self.mistakes)
+        if (
+            is_faulty
+            or own & set(self.sets)
+            or own - set(known)
+            or set(known) - set(job.parameters)
+        ):
+            return
+        first, name = self.made.setdefault(repr((job.notebook, job.parameters)), (number, job.name))
+        if first != number:
+            self.mistakes.append(
+                f"reports {first} and {number} are the same: {job.notebook.stem} with the same "
+                "parameters; drop one, or give it others"
+            )
+        elif name != job.name:
+            self.mistakes.append(
+                f"{report.notebook}: for_each makes {name} and {job.name}, which are the same; "
+                "name each value once"
+            )
 
     def job(self, report: Report, sweep: dict[str, Text]) -> Job:
         notebook = self.notebooks[report.notebook]
