@@ -34,10 +34,10 @@ def test_check_says_how_an_export_is_read_and_what_is_lost(tmp_path: Path) -> No
         "  revenue    45.00 (EUR)",
         "losses: 4 of 7 rows",
         "  rule         rows  rows_share  revenue  revenue_share  meaning",
-        "  no_customer     1       14.3%    15.00          13.5%  a guest: no customer id or e-mail",
         "  test_order      1       14.3%     1.00           0.9%  a test order, by flag, tag, e-mail or payment method",
         "  cancelled       1       14.3%    40.00          36.0%  cancelled by the shop or the customer",
         "  unpaid          1       14.3%    10.00           9.0%  never paid: pending, authorised, voided or expired",
+        "  no_customer     1       14.3%    15.00          13.5%  a guest: no customer id or e-mail",
         "put right, or worth a look:",
         "  note           rows  rows_share  revenue  revenue_share  meaning",
         "  refund_netted     1       14.3%    -5.00          -4.5%  refunds, taken off the orders that they belong to",
@@ -55,6 +55,15 @@ def test_check_of_what_cannot_be_used(tmp_path: Path) -> None:
     assert told.stdout.splitlines()[-1].startswith("to fix: orders: 'net_revenue' holds 1 value")
     assert check(str(tmp_path / "gone.csv")).stderr.startswith("cx: source '")
     assert check(str(path), "--columns", "x").exit_code == 2
+    path.write_text("Nr,Mail,Date,Paid\n1,a@b.c,2024-05-01,9\n")
+    options = ["order_id=Nr", "customer_id=Mail", "ordered_at=Date", "net_revenue=Paid"]
+    said = check(str(path)).stdout
+    assert " ".join(f"--columns {one}" for one in options) in said, "as it is typed, to be copied"
+    assert "cx.read" not in said
+    assert "cx preset new" in said
+    given = [part for one in options for part in ("--columns", one)]
+    assert check(str(path), *given).exit_code == 0
+    path.write_text(corpus.GOOD.replace("10.00", "n/a"))
     assert check(str(path), "--columns", "net_revenue=order_id").exit_code == 0
     assert check(str(path), "--timezone", "Mars").exit_code == 2
 

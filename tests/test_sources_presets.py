@@ -245,10 +245,46 @@ def test_an_unknown_export_says_which_columns_may_be_meant() -> None:
     with pytest.raises(cx.ColumnError) as error:
         orders(cx.read(frame))
     assert str(error.value) == (
-        "orders: no columns 'order_id', 'customer_id', 'ordered_at', 'quantity', 'unit_price'; it has "
+        "orders: no columns 'order_id', 'customer_id', 'ordered_at', 'net_revenue'; it has "
         "Order No, E-Mail, Date, Gross. Give perhaps columns={'order_id': 'Order No', 'customer_id': "
-        "'E-Mail', 'ordered_at': 'Date', 'quantity': 'your name', 'unit_price': 'your name'} in cx.read."
+        "'E-Mail', 'ordered_at': 'Date', 'net_revenue': 'your name'} in cx.read. In place of "
+        "net_revenue: amount and refunded, or quantity and unit_price of each line."
     )
+
+
+def test_the_headers_of_the_readme_are_all_guessed() -> None:
+    with pytest.raises(cx.ColumnError) as error:
+        orders(cx.read(pd.DataFrame({"Nr": ["1"], "Mail": ["a"], "Date": ["x"], "Paid": ["9"]})))
+    columns = (
+        "{'order_id': 'Nr', 'customer_id': 'Mail', 'ordered_at': 'Date', 'net_revenue': 'Paid'}"
+    )
+    assert f"Give perhaps columns={columns} in cx.read." in str(error.value)
+
+
+def test_lines_with_a_price_each_are_guessed_as_such() -> None:
+    frame = pd.DataFrame(
+        {"Number": ["1"], "Email": ["a"], "Datum": ["x"], "Qty": [1], "Price": [2]}
+    )
+    with pytest.raises(cx.ColumnError) as error:
+        orders(cx.read(frame))
+    assert "'ordered_at': 'Datum', 'quantity': 'Qty', 'unit_price': 'Price'}" in str(error.value)
+    assert str(error.value).endswith("net_revenue (or amount and refunded) of each order.")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("netrevenue", "net_revenue"), ("Order_ID", "order_id"), ("order_at", "ordered_at")],
+)
+def test_a_slip_in_one_of_our_names_is_no_column(given: str, meant: str) -> None:
+    frame = pd.DataFrame({"Nr": ["1"], "Paid": ["9"]})
+    with pytest.raises(cx.ColumnError, match=f"{given!r}, which is none .* mean {meant!r}"):
+        cx.read(frame, columns={given: "Paid"})
+
+
+@pytest.mark.parametrize("name", ["order_date", "gross_revenue", "score_2", "session_id", "refund"])
+def test_a_name_of_ones_own_is_taken(name: str) -> None:
+    frame = pd.DataFrame({"Nr": ["1"], "Paid": ["9"]})
+    assert name in cx.read(frame, columns={name: "Paid"}).table.columns
 
 
 def test_our_own_names_in_another_case_are_ours() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import ibis
@@ -24,7 +24,7 @@ from cxlib.clean.losses import Cleaned
 from cxlib.clean.parse import Clock, check_clock, email, identifier, is_odd, number, text, when
 from cxlib.clean.prepared import recalled
 from cxlib.clean.rules import check_skipped
-from cxlib.sources import SOURCE_FILE, Raw, Rules, Source, check_needed, read, reading
+from cxlib.sources import SOURCE_FILE, Raw, Rules, Source, check_needed, guessed, read, reading
 from cxlib.tables import ORDERS
 
 MONEY = ("net_revenue", "amount", "refunded", "quantity", "unit_price")
@@ -168,12 +168,9 @@ def clean_orders(
 
 def _check_columns(raw: Raw, currency: str | None) -> None:
     table = raw.table
-    needed = ["order_id", "customer_id", "ordered_at"]
-    if not {"net_revenue", "amount"} & set(table.columns):
-        needed += ["quantity", "unit_price"]
-    if currency is not None:
-        needed += ["currency"]
-    check_needed(table, "orders", needed, raw.preset)
+    money, either = _money_form(table.columns)
+    needed = [*ORDERS.required[:3], *money, *(["currency"] if currency is not None else [])]
+    check_needed(table, "orders", needed, raw.preset, either=either)
     if "cancelled_at" in table.columns:
         dtype = table["cancelled_at"].type()
         if dtype.is_boolean() or dtype.is_integer():
@@ -181,6 +178,18 @@ def _check_columns(raw: Raw, currency: str | None) -> None:
                 f"orders: 'cancelled_at' is {dtype}, but must be the time of cancelling, null where "
                 "there was none; map another column"
             )
+
+
+def _money_form(columns: Sequence[str]) -> tuple[list[str], str]:
+    """Return the columns of money that cleaning needs, and what would do in their place."""
+    of_orders, of_lines = ["net_revenue", "amount"], ["quantity", "unit_price"]
+    if set(of_orders) & set(columns):
+        return [], ""
+    if set(of_lines) & set(columns) or len(guessed(of_lines, columns)) == 2:
+        other = "net_revenue (or amount and refunded) of each order"
+        return of_lines, f" In place of quantity and unit_price of each line: {other}."
+    other = "amount and refunded, or quantity and unit_price of each line"
+    return ["net_revenue"], f" In place of net_revenue: {other}."
 
 
 def _typed(

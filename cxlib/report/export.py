@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +65,7 @@ def check_export(
     try:
         cleaned = cleaner(raw, max_loss=1.0, **known)
     except CxError as error:
-        return Told((*lines, f"to fix: {error}"), is_usable=False)
+        return Told((*lines, f"to fix: {_for_the_shell(str(error))}"), is_usable=False)
     lines += _what_is_in_it(cleaned, contract)
     lines += _what_is_lost(cleaned)
     if not cleaned.notes.empty:
@@ -75,6 +78,19 @@ def check_export(
             "the export as below, or allow more with max_loss"
         )
     return Told((*lines, *_what_to_mend(cleaned)), is_usable=not too_much)
+
+
+def _for_the_shell(said: str) -> str:
+    """Return a message with what to type at the command line in place of what to write in Python."""
+    found = re.search(r"columns=(\{.*?\}) in cx\.read", said)
+    if found is None:
+        return said
+    pairs = ast.literal_eval(found[1]).items()
+    options = " ".join(f"--columns {shlex.quote(f'{ours}={theirs}')}" for ours, theirs in pairs)
+    return said.replace(
+        found[0],
+        f"{options} here, and for reports a preset with the same under [columns] (cx preset new my_shop.toml)",
+    )
 
 
 def _how_read(raw: sources.Raw) -> Iterator[str]:

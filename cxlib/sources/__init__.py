@@ -19,7 +19,7 @@ from cxlib.sources.joining import held, join_frame
 from cxlib.sources.messages import reading
 from cxlib.sources.naming import named, tidied
 from cxlib.sources.opening import Source, open_source
-from cxlib.sources.recognise import check_needed, recognised
+from cxlib.sources.recognise import check_needed, guessed, recognised
 from cxlib.tables import Contract, check_rows, check_types, with_typed_nulls
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Source",
     "as_table",
     "check_needed",
+    "guessed",
     "held",
     "is_cleaned",
     "join_frame",

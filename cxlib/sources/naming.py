@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections import Counter
@@ -21,6 +22,8 @@ OURS = {name for contract in CONTRACTS.values() for name in contract.required} |
     *("amount", "refunded", "quantity", "unit_price", "item_id", "currency", "status"),
     *("cancelled_at", "event_id"),
 }
+MISSPELT = 0.87
+"""From this likeness on a name is a slip: ``netrevenue`` is, ``order_date`` is not."""
 LATEST = 253_402_300_799
 """Seconds since 1970 at the end of the year 9999."""
 
@@ -115,6 +118,7 @@ def named(opened: Opened, preset: Preset | None, columns: Mapping[str, str]) -> 
         A named column is not there, or stands there more than once.
     """
     table = opened.table
+    _check_spelling(opened.name, preset, columns)
     taken = {ours: _given(table, opened.name, ours, theirs) for ours, theirs in columns.items()}
     if preset is not None:
         _check_lacks(opened.name, preset, columns)
@@ -146,6 +150,20 @@ def _given(table: ir.Table, name: str, ours: str, theirs: str) -> str:
             f"it has {listed(table.columns)}.{suggest(theirs, table.columns)}"
         )
     return path
+
+
+def _check_spelling(name: str, preset: Preset | None, columns: Mapping[str, str]) -> None:
+    """Refuse a name that is nearly one of ours: nothing would look for such a column."""
+    known = OURS | ({*preset.columns, *preset.keep} if preset is not None else set())
+    for given in columns:
+        if given in known or any(sign.isdigit() for sign in given):
+            continue
+        near = difflib.get_close_matches(given.lower(), sorted(OURS), n=1, cutoff=MISSPELT)
+        if near and near[0] not in columns:
+            raise ColumnError(
+                f"{name}: columns={{{given!r}: {columns[given]!r}}} names {given!r}, which is none "
+                f"of our columns: did you mean {near[0]!r}?"
+            )
 
 
 def _needed(table: ir.Table, name: str, preset: Preset, needed: Names) -> dict[str, str]:

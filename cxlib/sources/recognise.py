@@ -14,13 +14,14 @@ from cxlib.sources.naming import find
 
 WORDS = {
     "order_id": "order id, order number, order no, order, invoice, invoice no, invoice number, "
-    "transaction id, receipt, receipt number, bill, nr, bestellnummer, numero de commande",
+    "transaction id, receipt, receipt number, bill, nr, number, no, order nr, bestellnummer, numero de commande",
     "customer_id": "customer id, customer, client id, client, email, customer email, e-mail, "
-    "user id, user, buyer, buyer email, billing email, member id, account id, kunde, kundennummer",
+    "user id, user, buyer, buyer email, billing email, mail, email address, member id, account id, "
+    "kunde, kundennummer",
     "ordered_at": "ordered at, order date, created at, date, invoice date, purchase date, "
     "order time, timestamp, datum, placed at, order created",
     "net_revenue": "net revenue, revenue, total, amount, order total, grand total, net amount, "
-    "value, sales, price, total price, net sales, spend, betrag",
+    "value, sales, price, total price, net sales, spend, paid, amount paid, total paid, betrag",
     "quantity": "quantity, qty, units, count, menge",
     "unit_price": "unit price, price, item price, preis",
     "user_id": "user id, user, visitor id, visitor, client id, anonymous id, customer id, email",
@@ -68,9 +69,17 @@ def recognised(table: ir.Table, name: str) -> tuple[Preset, str] | None:
 
 
 def check_needed(
-    table: ir.Table, contract: str, needed: Iterable[str], preset: Preset | None = None
+    table: ir.Table,
+    contract: str,
+    needed: Iterable[str],
+    preset: Preset | None = None,
+    *,
+    either: str = "",
 ) -> None:
-    """Raise `ColumnError` unless the table has every needed column; guess which they may be."""
+    """Raise `ColumnError` unless the table has every needed column; guess which they may be.
+
+    ``either`` says what else would do.
+    """
     have = table.columns
     needed = list(needed)
     missing = [name for name in needed if name not in have]
@@ -92,7 +101,7 @@ def check_needed(
     maybe = " perhaps" if guesses else ""
     raise ColumnError(
         f"{contract}: no {what} {', '.join(map(repr, missing))}; it has {listed(have)}.{hint} "
-        f"Give{maybe} columns={pairs!r} in cx.read."
+        f"Give{maybe} columns={pairs!r} in cx.read.{either}"
     )
 
 
