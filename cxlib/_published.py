@@ -23,6 +23,7 @@ ID = re.compile(
     re.IGNORECASE,
 )
 OF_PERSONS = "cx_of_single_persons"
+DOUBT = "cx_doubt"
 FITTED = "cx_fitted"
 """Marks a table of texts that was made from a fitted one: it is shown as it is."""
 
@@ -89,6 +90,8 @@ class Fit:
         Rows that were left out because each speaks of one person.
     joined : int
         Bins that were joined to their neighbours because they held too few people.
+    doubt : str
+        Why the numbers are no basis for a decision; readers are given none of them then.
     """
 
     table: pd.DataFrame
@@ -97,6 +100,7 @@ class Fit:
     poor: pd.Series
     persons: int = 0
     joined: int = 0
+    doubt: str = ""
 
     @property
     def note(self) -> str:
@@ -107,6 +111,8 @@ class Fit:
                 f"Not shown here, to protect customers: {rows} of one customer or order. A "
                 "notebook that declares show_ids: bool = True shows them."
             )
+        if self.doubt:
+            return f"{'Withheld' if is_published() else 'Not to be relied on'}: {self.doubt}"
         told, least = [], min_group()
         if self.joined:
             bins = "1 bin" if self.joined == 1 else f"{self.joined} bins"
@@ -149,6 +155,8 @@ def fit_to_show(table: pd.DataFrame) -> Fit:
             return _without_persons(table)
         table = _without_addresses(table)
     least = min_group()
+    if doubt := str(table.attrs.get(DOUBT, "")):
+        return _doubtful(table, doubt, least)
     table, joined = _coarser(table, least)
     small, poor = _small(table, least), _poor(table, least)
     hidden = _hidden(table, small, poor, least)
@@ -172,6 +180,16 @@ def _without_persons(table: pd.DataFrame) -> Fit:
     return Fit(
         table.iloc[:0][known], pd.DataFrame(columns=range(len(known))), none, none, len(table)
     )
+
+
+def _doubtful(table: pd.DataFrame, doubt: str, least: int) -> Fit:
+    """Return a table marked by `doubted`: whole for who works on it, without a row for readers."""
+    import pandas as pd
+
+    shown = table.iloc[:0] if is_published() else table
+    cells = pd.DataFrame(False, index=shown.index, columns=range(shown.shape[1]))
+    small = _small(table, least)
+    return Fit(shown, cells, small, pd.Series(False, index=table.index), doubt=doubt)
 
 
 def _hidden(table: pd.DataFrame, small: pd.Series, poor: pd.Series, least: int) -> pd.DataFrame:
@@ -210,6 +228,13 @@ def _coarser(table: pd.DataFrame, least: int) -> tuple[pd.DataFrame, int]:
 def of_single_persons(table: pd.DataFrame) -> pd.DataFrame:
     """Mark a table whose rows are single persons or orders: so they stay without their ids."""
     table.attrs[OF_PERSONS] = True
+    return table
+
+
+def doubted(table: pd.DataFrame, why: str | None) -> pd.DataFrame:
+    """Mark a table whose numbers are no basis for a decision, if there is a reason why."""
+    if why:
+        table.attrs[DOUBT] = why
     return table
 
 

@@ -286,11 +286,12 @@ def test_a_day_later_than_the_data_is_told_in_the_verdict_and_by_a_check(
 ) -> None:
     seen = orders[orders["ordered_at"] < "2024-01-01"]
     silent = (pd.Timestamp("2025-06-30") - seen["ordered_at"].max().normalize()).days
-    says = f" Nobody bought in the last {silent} days up to as_of=2025-06-30: give the day the data end."
+    says = f"Nobody bought in the last {silent} days up to as_of=2025-06-30: give the day the data end."
     late = cx.fit_ltv(seen, as_of="2025-06-30", n_boot=40)
     applied = cx.load_ltv(path, orders=seen, as_of="2025-06-30")
-    assert late.verdict.endswith(says)
-    assert applied.verdict == fit.verdict + says
+    assert late.doubt == late.verdict
+    assert late.verdict.startswith(f"{says} ")  # what is wrong comes before what is right
+    assert applied.verdict == f"{says} {fit.verdict.capitalize()}"
     for one in (late, applied):
         found = checks(one).loc["orders reach as_of"]
         assert (found["passed"], found["value"]) == (False, silent)
@@ -317,7 +318,7 @@ def test_a_silence_is_long_beyond_closed_days_and_beyond_chance(
     silence = Silence(days, rate)
     assert silence.is_long == is_long
     assert says in silence.detail
-    assert ("Nobody" in silence.after("x.", dt.date(2024, 1, 1))) == is_long
+    assert ("Nobody" in silence.before("x.", dt.date(2024, 1, 1))) == is_long
 
 
 def test_silence_is_that_of_all_customers_at_the_rate_of_their_purchase_days() -> None:

@@ -39,8 +39,8 @@ class LtvComparison:
     model : str
         The model to trust.
     verdict : str
-        Which model to trust and why, in a sentence; and another one where ``as_of`` is later than
-        the data.
+        Which model to trust and why, in a sentence; and another one before it where ``as_of`` is
+        later than the data.
     split, as_of : datetime.date
         Last day that the models of the holdout saw, and last observed day.
     """
@@ -122,7 +122,7 @@ def compare_ltv(
     rows = rows.sort_values(["place", "bic"], ignore_index=True)
     columns = ["model", "log_likelihood", "n_parameters", "bic", "status"]
     table_ = rows[[*columns, "holdout_mae", "holdout_total_error"]]
-    verdict = Silence.of(base).after(_verdict(table_, trusted), end)
+    verdict = Silence.of(base).before(_verdict(table_, trusted), end)
     return LtvComparison(table_, trusted.model, verdict, last, end)
 
 
@@ -198,10 +198,13 @@ def _verdict(table: pd.DataFrame, trusted: Trusted) -> str:
     rows = table.set_index("model")
     best = rows.loc[[trusted.model]].iloc[0]
     decided, holdout = _decided(rows, trusted), _holdout(best)
-    reasons = [decided, *([holdout] if holdout else [])]
+    title, reasons = MODELS[trusted.model].title, "; ".join(filter(None, [decided, holdout]))
     if best["status"] != "converged":
-        reasons.append(f"but no model converged here: {best['status']}")
-    return f"Trust {MODELS[trusted.model].title}: {'; '.join(reasons)}."
+        return (
+            f"No model converged here ({best['status']}), so none is a basis for money. The closest "
+            f"is {title}: {reasons}."
+        )
+    return f"Trust {title}: {reasons}."
 
 
 def _holdout(best: pd.Series) -> str:

@@ -166,7 +166,7 @@ def fitted(
         log_likelihood=orders.log_likelihood,
         spend_log_likelihood=spend.log_likelihood,
         status=status,
-        verdict=Silence.of(base).after(verdict, as_of),
+        verdict=Silence.of(base).before(verdict, as_of),
         _values=orders.values,
         _spend=spend.values,
         _summary=buyers(customers),

@@ -15,6 +15,7 @@ import pandas as pd
 
 from cxlib._bgnbd import MODELS
 from cxlib._checks import ParameterError, check_number
+from cxlib._published import doubted
 from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.answers import (
     customers,
@@ -28,6 +29,7 @@ from cxlib.ltv.answers import (
 from cxlib.ltv.assumptions import assumptions
 from cxlib.ltv.base import Base, Numbers
 from cxlib.ltv.replicates import Replicates, resampled
+from cxlib.ltv.silence import Silence
 from cxlib.ltv.spread import segments
 from cxlib.show import told
 
@@ -72,8 +74,8 @@ class LtvFit:
     status : str
         ``"converged"``, ``"boundary"`` or ``"too little data"``.
     verdict : str
-        The status and its reason, in a sentence; and another one where ``as_of`` is later than
-        the data.
+        The status and its reason, in a sentence; and another one before it where ``as_of`` is
+        later than the data.
     seed, n_boot : int
         Of the resamples behind intervals: their chance, and how many they are.
     guest_share : float
@@ -240,7 +242,7 @@ class LtvFit:
             One row: ``expected_orders``, ``expected_spend`` and ``ltv`` over the horizon, each
             with ``_low`` and ``_high``. The first order itself is not counted.
         """
-        return new_customer(self, intervals)
+        return doubted(new_customer(self, intervals), self.doubt)
 
     @cached_property
     def checks(self) -> pd.DataFrame:
@@ -250,6 +252,20 @@ class LtvFit:
         ``detail``, a sentence.
         """
         return self._answer("checks", assumptions)
+
+    @cached_property
+    def doubt(self) -> str | None:
+        """Why the fit is no basis for money: it did not settle, or the data end before ``as_of``.
+
+        Its answers carry this along: `show` and the plots say it, and a published page withholds
+        their numbers. None where there is no such reason.
+        """
+        if self._base is not None:
+            is_late = Silence.of(self._base).is_long
+        else:
+            passed = self.checks.set_index("check")["passed"]
+            is_late = not passed["orders reach as_of"]
+        return self.verdict if is_late or self.status != "converged" else None
 
     def to_lifetimes(self) -> tuple[Any, Any]:
         """Return lifetimes' ``BetaGeoFitter`` and ``GammaGammaFitter`` with these parameters.
@@ -324,21 +340,23 @@ class LtvFit:
     ) -> pd.DataFrame:
         """Compute an answer, or return the one that the fit was saved with."""
         if self._base is not None:
-            return compute(self, *options)
-        table = self._kept[name]
-        if options == (False,):
-            return table[[name for name in table.columns if not name.endswith(("_low", "_high"))]]
-        return table.copy()
+            table = compute(self, *options)
+        else:
+            table = self._kept[name].copy()
+            if options == (False,):
+                ends = [one for one in table.columns if one.endswith(("_low", "_high"))]
+                table = table.drop(columns=ends)
+        return table if name == "checks" else doubted(table, self.doubt)
 
     def __repr__(self) -> str:
         return f"LtvFit({MODELS[self.model].title}, as of {self.as_of}: {self.verdict!r})"
 
     def _repr_html_(self) -> str:
         beside = (
-            f"As of {self.as_of}, {self.horizon_days:g} days ahead, {self.discount_rate:.0%} a year; "
+            f"{MODELS[self.model].title}. As of {self.as_of}, {self.horizon_days:g} days ahead, {self.discount_rate:.0%} a year; "
             "intervals of the parameters by their standard errors, on the log scale."
         )
         far = np.exp(1.96 * self.table["standard_error"] / self.table["value"])
         ends = {"ci_low": self.table["value"] / far, "ci_high": self.table["value"] * far}
         shown = self.table[["parameter", "value"]].assign(**ends, meaning=self.table["meaning"])
-        return told(f"{MODELS[self.model].title}, {self.verdict}", shown, beside=beside)
+        return told(self.verdict, shown, beside=beside)

@@ -54,7 +54,8 @@ class LtvHoldout:
     fit : LtvFit
         The fit up to ``split``.
     verdict : str
-        How it came out, in a sentence; and another one where ``as_of`` is later than the data.
+        How it came out, in a sentence; and another one before it where ``as_of`` is later than
+        the data.
     """
 
     table: pd.DataFrame
@@ -187,7 +188,7 @@ def held_out(days: ir.Table, split: dt.date, as_of: dt.date, model: str) -> LtvH
         as_of=as_of,
         model=model,
         fit=fit,
-        verdict=silence.after(_verdict(table.iloc[0], fit, as_of), as_of),
+        verdict=silence.before(_verdict(table.iloc[0], fit, as_of), as_of),
     )
 
 

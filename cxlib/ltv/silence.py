@@ -18,13 +18,15 @@ class Silence(Quiet):
         n_purchases = float(base.n @ (base.frequency + 1))
         return cls(int((age - recency).min()), n_purchases / (float(age.max()) + 1))
 
-    def after(self, verdict: str, as_of: dt.date) -> str:
-        """Return ``verdict`` with a sentence about the silence behind it, if that is long."""
+    def before(self, verdict: str, as_of: dt.date) -> str:
+        """Return ``verdict`` with a sentence about the silence before it, if that is long."""
         sentence = (
             f"Nobody bought in the last {self.days:,} days up to as_of={as_of}: give the day the "
             "data end."
         )
-        return f"{verdict} {sentence}" if self.is_long and sentence not in verdict else verdict
+        if not self.is_long or sentence in verdict:
+            return verdict
+        return f"{sentence} {verdict[0].upper()}{verdict[1:]}"
 
     @property
     def detail(self) -> str:

@@ -204,7 +204,7 @@ def _applied(fit: LtvFit, orders: Source, as_of: dt.date) -> LtvFit:
     return dataclasses.replace(
         fit,
         as_of=as_of,
-        verdict=Silence.of(base).after(fit.verdict, as_of),
+        verdict=Silence.of(base).before(fit.verdict, as_of),
         n_customers=int(base.n.sum()),
         n_repeat_customers=int(base.n[base.frequency > 0].sum()),
         n_without_purchase=base.n_without_purchase,

@@ -104,7 +104,7 @@ def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
         # loads Jupyter's backend, which makes pyplot interactive: the context must not undo that
         plt.draw_if_interactive()
         with plt.rc_context(style):
-            if not (fit.small.any() or fit.persons or fit.joined):
+            if not (fit.small.any() or fit.persons or fit.joined or fit.doubt):
                 return draw(*args, **kwargs)
             rest = args[1:]
             kwargs.pop("table", None)
@@ -117,14 +117,15 @@ def _draw_fit(
     draw: Callable[..., Axes], fit: Fit, dtypes: pd.Series, rest: Any, words: Any
 ) -> Axes:
     """Draw what may be shown of a table, and say below the picture what may not."""
-    goes_on = not ALONG_A_LINE.isdisjoint(fit.table.columns)
-    kept = fit.table if goes_on else fit.table[~fit.small]
-    if fit.small.all():
+    if fit.small.all() or not len(fit.table):
         ax = axes(words.get("ax"), 7, 1.2)
         ax.set_axis_off()
-        ax.text(0, 0.5, "Not shown: the groups are too small.", va="center")
+        why = "the numbers are withheld" if fit.doubt else "the groups are too small"
+        ax.text(0, 0.5, f"Not shown: {why}.", va="center")
         ax.figure.alt = ax.figure.reading = fit.note  # type: ignore[union-attr]
         return ax
+    goes_on = not ALONG_A_LINE.isdisjoint(fit.table.columns)
+    kept = fit.table if goes_on else fit.table[~fit.small]
     holes = {name for name in kept.columns if kept[name].isna().any()}
     whole = {
         name: dtypes[name] if name not in holes else "float64"
@@ -133,7 +134,8 @@ def _draw_fit(
     }
     ax = draw(kept.astype(whole).reset_index(drop=True), *rest, **words)
     figure: Any = ax.figure
-    figure.reading = f"{getattr(figure, 'reading', '')} {fit.note}".strip()
+    said = [getattr(figure, "reading", ""), fit.note]
+    figure.reading = " ".join(said[::-1] if fit.doubt else said).strip()
     return ax
 
 

@@ -1,0 +1,105 @@
+"""Numbers that are no basis for a decision: withheld from readers, told to who works on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+
+import cxlib as cx
+from cxlib._published import doubted, fit_to_show
+from cxlib.ltv import LtvFit
+
+mpl.use("Agg")
+
+ANSWERS: dict[str, Callable[[LtvFit], pd.DataFrame]] = {
+    "total": lambda fit: fit.total(intervals=False),
+    "segments": lambda fit: fit.segments(),
+    "deciles": lambda fit: fit.deciles(),
+    "grid": lambda fit: fit.grid(),
+    "new_customer": lambda fit: fit.new_customer(intervals=False),
+}
+
+
+@pytest.fixture
+def for_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CX_MIN_GROUP", "10")
+
+
+def shop(**truth: float) -> pd.DataFrame:
+    orders = cx.simulate.orders(600, start="2022-01-01", as_of="2023-12-31", seed=3, **truth)
+    return orders.assign(country="DE")
+
+
+@pytest.fixture(scope="module")
+def doubtful() -> LtvFit:
+    orders = shop(b=1e9)  # nobody ever leaves
+    return cx.fit_ltv(orders, as_of="2023-12-31", by="country", n_boot=40)
+
+
+@pytest.fixture(scope="module")
+def sound() -> LtvFit:
+    return cx.fit_ltv(shop(), as_of="2023-12-31", by="country", n_boot=40)
+
+
+def test_a_fit_that_did_not_settle_says_why_it_is_no_basis_for_money(
+    doubtful: LtvFit, sound: LtvFit
+) -> None:
+    assert doubtful.status == "boundary"
+    assert doubtful.doubt == doubtful.verdict
+    assert (sound.status, sound.doubt) == ("converged", None)
+
+
+@pytest.mark.parametrize("ask", ANSWERS.values(), ids=list(ANSWERS))
+def test_every_answer_of_such_a_fit_is_withheld_from_readers(
+    doubtful: LtvFit, sound: LtvFit, for_readers: None, ask: Callable[[LtvFit], pd.DataFrame]
+) -> None:
+    shown = cx.show(ask(doubtful), name="taken-along")
+    assert repr(shown) == f"Withheld: {doubtful.verdict}"
+    assert list(shown._repr_mimebundle_()) == ["text/plain", "text/html"]  # no CSV is carried
+    assert "Withheld" not in repr(cx.show(ask(sound)))
+
+
+def test_its_checks_are_shown_all_the_same(doubtful: LtvFit, for_readers: None) -> None:
+    assert "the fit converged" in repr(cx.show(doubtful.checks))
+
+
+def test_its_pictures_are_withheld_too(doubtful: LtvFit, sound: LtvFit, for_readers: None) -> None:
+    def draw(fit: LtvFit) -> list[str]:
+        axes = [
+            cx.plot.ltv(fit.deciles()),
+            cx.plot.ltv_segments(fit.segments()),
+            cx.plot.ltv_grid(fit.grid(), value="p_alive"),
+        ]
+        return [f"{ax.figure.reading} {ax.figure.alt}" for ax in axes]  # type: ignore[union-attr]
+
+    assert draw(doubtful) == [f"Withheld: {doubtful.verdict} Withheld: {doubtful.verdict}"] * 3
+    assert not [words for words in draw(sound) if "Withheld" in words]
+
+
+def test_who_works_on_it_sees_the_numbers_and_the_reason(doubtful: LtvFit) -> None:
+    deciles = doubtful.deciles()
+    assert len(deciles) == 10
+    says = f"Not to be relied on: {doubtful.verdict}"
+    text = repr(cx.show(deciles))
+    assert text.endswith(says)
+    assert len(text.splitlines()) == 12
+    reading: str = cx.plot.ltv(deciles).figure.reading  # type: ignore[union-attr]
+    assert reading.startswith(f"{says} The best tenth of customers holds")
+
+
+def test_a_saved_fit_keeps_its_doubt(doubtful: LtvFit, tmp_path: object, for_readers: None) -> None:
+    doubtful.save(f"{tmp_path}/fit.json")
+    loaded = cx.load_ltv(f"{tmp_path}/fit.json")
+    assert loaded.doubt == doubtful.verdict
+    assert repr(cx.show(loaded.deciles())) == f"Withheld: {doubtful.verdict}"
+
+
+def test_a_part_of_a_doubtful_table_is_as_doubtful(for_readers: None) -> None:
+    table = doubted(pd.DataFrame({"n": [100, 200, 300], "ltv": [1.0, 2.0, 3.0]}), "x.")
+    for part in (table[table["n"] > 100], table.drop(columns="n"), table.head(2), table.copy()):
+        assert fit_to_show(part).note == "Withheld: x."
+        assert not len(fit_to_show(part).table)
+    assert doubted(pd.DataFrame({"n": [100]}), None).attrs == {}
