@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from cxlib._checks import CxError, check_duration
+from cxlib._checks import CxError, check_duration, fault_in_words
 from cxlib.report.jobs import Limits
 
 SIZES = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -34,11 +34,14 @@ def _bytes(text: Any) -> Any:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?b)", str(text).strip().lower())
     if found is None:
         raise ValueError(f"{text!r} is no size; write a number and a unit, such as '4 GB'")
-    return int(float(found[1]) * SIZES[found[2]])
+    size = int(float(found[1]) * SIZES[found[2]])
+    if size < SMALLEST_BYTES:
+        raise ValueError(f"{text!r} is too little for a kernel; give at least 1 GB, such as '4 GB'")
+    return size
 
 
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1)]
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=SMALLEST_BYTES)]
+Bytes = Annotated[int, BeforeValidator(_bytes)]
 
 
 class Asked(BaseModel):
@@ -67,7 +70,7 @@ def of_command(given: Mapping[str, str]) -> Asked:
         return Asked.model_validate(dict(given))
     except ValidationError as error:
         lines = [
-            f"--{str(one['loc'][0]).replace('_', '-')}: {one['msg'].removeprefix('Value error, ')}"
+            f"--{str(one['loc'][0]).replace('_', '-')}: {fault_in_words({**one, 'loc': ()})}"
             for one in error.errors()
         ]
         raise CxError("; ".join(lines)) from None
