@@ -81,6 +81,14 @@ def test_a_wrong_plan_is_told_in_one_list_and_publishes_nothing(project: Path) -
     assert not (project / "reports" / "runs").exists()
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--output", "out")])
+def test_a_folder_is_no_plan(project: Path, more: tuple[str, ...]) -> None:
+    write_plan(project, PLAN)
+    done = cx("reports/plans", *more)
+    assert done.exit_code == 2
+    assert done.stderr == "cx: reports/plans is a folder; name a .yml file\n"
+
+
 def test_bad_input_ends_in_one_message_without_traceback(project: Path) -> None:
     write_orders(project, ORDERS.replace("2024-01-05", "soon"))
     write_plan(project, "reports: [{notebook: 03_reads}]")

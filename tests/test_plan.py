@@ -376,12 +376,16 @@ def test_a_plan_of_another_shape_is_refused(project: Path, text: str, message: s
 def test_a_plan_that_is_not_there(project: Path) -> None:
     with pytest.raises(cx.PlanError, match="no plan"):
         prepare(project / "reports" / "plans" / "none.yml")
-    with pytest.raises(cx.PlanError, match="cannot be read"):
+    with pytest.raises(cx.PlanError, match="is a folder; name a .yml file"):
         read_plan(project)
+    torn = write_plan(project, "").with_name("torn.yml")
+    torn.write_bytes(b"title: \xff")
+    with pytest.raises(cx.PlanError, match="cannot be read"):
+        read_plan(torn)
     with pytest.raises(cx.PlanError, match="no plan"):
         find_root(Path("/nowhere/plan.yml"))
     with pytest.raises(cx.PlanError, match="no folder 'notebooks'"):
-        find_root(Path("/"))
+        find_root(Path("/etc/passwd"))
 
 
 BOUND = """from annotated_types import Ge, Interval, Le

@@ -100,10 +100,9 @@ def read_plan(path: Path) -> tuple[Plan, list[str]]:
     PlanError
         There is no such file, or it holds no table in YAML.
     """
+    _check_is_file(path)
     try:
         written = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        raise _no_plan(path) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PlanError(f"{path}: cannot be read as YAML: {error}") from None
     if not isinstance(written, dict):
@@ -140,8 +139,11 @@ def _leave_out(written: dict[str, Any], holder: Any, key: Any) -> None:
         holder.pop(key, None)
 
 
-def _no_plan(path: Path) -> PlanError:
-    return PlanError(f"no plan {str(path)!r} (looked from {Path.cwd().name}/)")
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise PlanError(f"{path} is a folder; name a .yml file")
+    if not path.exists():
+        raise PlanError(f"no plan {str(path)!r} (looked from {Path.cwd().name}/)")
 
 
 def _in_words(mistake: Any) -> str:
@@ -159,8 +161,7 @@ def plan_error(path: Path, mistakes: Sequence[str]) -> PlanError:
 
 def find_root(path: Path) -> Path:
     """Return the folder that holds ``notebooks/``: the plan's own, or one above it."""
-    if not path.exists():
-        raise _no_plan(path)
+    _check_is_file(path)
     for folder in path.resolve().parents:
         if (folder / "notebooks").is_dir():
             return folder
