@@ -57,11 +57,13 @@ def listed(names: Iterable[object], most: int = 12) -> str:
 
 
 def check_columns(
-    table: str, columns: Sequence[str], required: Iterable[str], *, optional: str = ""
+    table: str, columns: Sequence[str], required: Iterable[str], *, optional: str | None = None
 ) -> None:
     """Raise `ColumnError` unless ``columns`` holds every required name.
 
-    ``optional`` is the argument that names the column, where the analysis does without one.
+    Without ``optional`` the names are ours, to which a column can be renamed. Otherwise the
+    caller chose them: by that argument, which may be None, or, if it is empty, by one that must
+    name a column.
     """
     missing = [name for name in required if name not in columns]
     if missing:
@@ -70,9 +72,14 @@ def check_columns(
         what = "column" if len(missing) == 1 else "columns"
         raise ColumnError(
             f"{table}: no {what} {', '.join(map(repr, missing))}; it has {listed(columns)}."
-            f"{hints} Rename with columns={{'{missing[0]}': 'your name'}} in cx.read"
-            + (f", give another {optional}= or {optional}=None." if optional else ".")
+            f"{hints}{_remedy(missing[0], hints, optional)}"
         )
+
+
+def _remedy(missing: str, hints: str, optional: str | None) -> str:
+    if optional is None:
+        return f" Rename with columns={{'{missing}': 'your name'}} in cx.read."
+    return f" Give another {optional}= or {optional}=None." if optional and not hints else ""
 
 
 def check_choice(name: str, value: T, choices: Iterable[T]) -> T:

@@ -59,7 +59,7 @@ def observed_events(
     """
     table = load(events, EVENTS, rows=False)
     needed = list(needed)
-    check_columns(EVENTS.name, table.columns, needed)
+    check_columns(EVENTS.name, table.columns, needed, optional="")
     is_clean = is_cleaned(events, EVENTS)
     empty = [] if is_clean else [table[name] for name in EVENTS.required]
     empty += [table[name].cast("string") for name in needed]

@@ -46,8 +46,13 @@ def test_check_columns_names_what_is_missing_with_the_nearest_and_the_remedy() -
         "orders: no column 'order_id'; it has Order ID, x. Did you mean 'Order ID' for 'order_id'? "
         "Rename with columns={'order_id': 'your name'} in cx.read."
     )
-    with pytest.raises(ColumnError, match=r"in cx\.read, give another by= or by=None\.$"):
+    with pytest.raises(ColumnError, match=r"it has x\. Give another by= or by=None\.$"):
         checks.check_columns("orders", ["x"], ["channel"], optional="by")
+    for option in ("by", ""):
+        with pytest.raises(
+            ColumnError, match=r"it has device\. Did you mean 'device' for 'devise'\?$"
+        ):
+            checks.check_columns("orders", ["device"], ["devise"], optional=option)
     with pytest.raises(ColumnError, match="no columns 'a_b', 'c_d'; it has x"):
         checks.check_columns("orders", ["x"], ["a_b", "c_d"])
 

@@ -130,7 +130,7 @@ def orphans(a: Source, b: Source, *, on: str | Mapping[str, str]) -> pd.DataFram
 
 def _ids(table: ir.Table, name: str) -> ir.Table:
     """Return the distinct ids, how many rows each has, and how it is spelled at its plainest."""
-    check_columns("orphans", table.columns, [name])
+    check_columns("orphans", table.columns, [name], optional="")
     rows = table.select(id=table[name].cast("string"))
     rows = rows.filter(rows["id"].notnull())
     ids = rows.group_by("id").aggregate(rows=rows.count())

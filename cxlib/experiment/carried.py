@@ -34,7 +34,9 @@ def units_of_table(
                 f"metric {metric.label!r}: within= needs exposures, orders or events with their times; "
                 "on one row per unit the column holds what counts already"
             )
-    check_columns("units", table.columns, [variant] if unit is None else [variant, unit])
+    check_columns(
+        "units", table.columns, [variant] if unit is None else [variant, unit], optional=""
+    )
     if unit is not None:
         return _folded(table, variant, metrics, unit, by, stratify)
     values = [_values(table, metric) for metric in metrics]

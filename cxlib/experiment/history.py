@@ -137,7 +137,7 @@ def _of_rows(
     eve = first - dt.timedelta(days=1)
     seen = rows.filter(when >= midnight_after(eve), when < midnight_after(last))
     by = () if stratify is None else (stratify,)
-    check_columns(contract.name, seen.columns, by)
+    check_columns(contract.name, seen.columns, by, optional="stratify")
     exposures = seen.select(
         user_id=seen[contract.who],
         variant=ibis.literal(EVERYONE),

@@ -64,7 +64,7 @@ def attributes(
 ) -> dict[str, ir.Value]:
     """Return strata and segments as text under the names that `Units` gives them."""
     wanted = _names(by, stratify)
-    check_columns(name, table.columns, wanted.values())
+    check_columns(name, table.columns, wanted.values(), optional="")
     return {
         ours: table[column].cast("string").fill_null(UNKNOWN) for ours, column in wanted.items()
     }

@@ -141,7 +141,7 @@ def matches(table: ir.Table, what: Step | Exclude) -> ir.BooleanValue:
     events = sorted(set(what.events))
     found = table["event"] == events[0] if len(events) == 1 else table["event"].isin(events)
     for column, value in (what.where or {}).items():
-        check_columns(EVENTS.name, table.columns, [column])
+        check_columns(EVENTS.name, table.columns, [column], optional="where")
         try:
             found &= _holds(table[column], value)
         except Exception as error:
