@@ -56,6 +56,15 @@ def listed(names: Iterable[object], most: int = 12) -> str:
     return (", ".join(shown[:most]) + more) or "none"
 
 
+def lasting(seconds: float) -> str:
+    """Return a time in the largest unit of which it has two, or one exactly."""
+    units = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+    exact = (unit for unit in units if seconds == unit[1])
+    unit, size = next(exact, next((one for one in units if seconds >= 2 * one[1]), units[-1]))
+    number = f"{seconds / size:,.3g}" if seconds < 1000 * size else f"{seconds / size:,.0f}"
+    return f"{number} {unit.removesuffix('s') if number == '1' else unit}"
+
+
 def check_columns(
     table: str, columns: Sequence[str], required: Iterable[str], *, optional: str | None = None
 ) -> None:

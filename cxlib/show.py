@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cxlib._checks import ParameterError
+from cxlib._checks import ParameterError, lasting
 from cxlib._csv import to_csv
 from cxlib._published import FITTED, MONEY, fit_to_show, is_published
 
@@ -99,7 +99,7 @@ def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = Non
         Displays as a table. Columns are known by their names: ``…_rate`` and ``…_share`` are
         shares, ``lift…`` and ``…total_error`` relative changes, ``…revenue…``, ``cart_value`` and ``ltv``
         money, ``p_value`` a chance; ``rate_difference`` is written in percentage points; the two ends
-        of an interval share a column. Other fractions keep three significant digits; a dash stands for what is not known. In a published report the
+        of an interval share a column; a time span is written in the unit that suits it. Other fractions keep three significant digits; a dash stands for what is not known. In a published report the
         ids of customers are left out, and so are the numbers of groups of fewer than
         ``min_group`` people (an asterisk, and a note that says so).
 
@@ -155,7 +155,7 @@ def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = Non
     words = {
         name.replace("_", " ")
         for name, (_, column) in zip(names, part.items(), strict=True)
-        if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column)
+        if pd.api.types.is_bool_dtype(column) or not _is_number(column)
     }
     return Shown(texts_alone, fit.note, _carried(whole.table, name), words)
 
@@ -175,6 +175,13 @@ def _texts(column: pd.Series, hidden: pd.Series, write: Any) -> list[str]:
     ]
 
 
+def _is_number(column: pd.Series) -> bool:
+    import pandas as pd
+
+    kinds = (pd.api.types.is_numeric_dtype, pd.api.types.is_timedelta64_dtype)
+    return any(kind(column) for kind in kinds)
+
+
 def _writer(name: str, column: pd.Series, bounds: Callable[[float], str]) -> Any:
     import pandas as pd
 
@@ -183,6 +190,8 @@ def _writer(name: str, column: pd.Series, bounds: Callable[[float], str]) -> Any
     if pd.api.types.is_datetime64_any_dtype(column):
         whole_days = (column.dropna() == column.dropna().dt.normalize()).all()
         return lambda value: f"{value:%Y-%m-%d}" if whole_days else f"{value:%Y-%m-%d %H:%M}"
+    if pd.api.types.is_timedelta64_dtype(column):
+        return lambda value: lasting(value.total_seconds())
     if not pd.api.types.is_numeric_dtype(column):
         return str
     if CHANGE.search(name):

@@ -187,19 +187,89 @@ def test_orders_after_as_of_are_counted_beside_the_last_of_all() -> None:
     assert (found["n_orders"], found["last_order"]) == (len(when), when.max())
 
 
-def test_the_funnel_page_needs_user_event_and_time_alone(tmp_path: Path) -> None:
-    events = pd.read_parquet(FOLDER.parent / "data" / "sample" / "events.parquet")
-    some = events["user_id"].isin(events["user_id"].dropna().unique()[:400])
-    events[some][["user_id", "event", "occurred_at"]].to_parquet(tmp_path / "events.parquet")
-    book = nbformat.read(FOLDER / "04_funnel.ipynb", as_version=4)
-    ours = {"source": str(tmp_path / "events.parquet"), "by": None, "value": None, "channel": None}
-    names: dict[str, Any] = {"display": lambda *given: None}
+def names_after(path: Path, without: str = "", **ours: Any) -> tuple[dict[str, Any], list[Any]]:
+    """Run a notebook's cells, but for its pictures and what is left out: its names and cards."""
+    skipped = re.compile("|".join(["cx.plot", *without.split()]))
+    book, cards = nbformat.read(path, as_version=4), []
+    names: dict[str, Any] = {"display": lambda *given: cards.extend(given)}
     for cell in code_cells(book):
-        if "cx.plot." not in cell.source:
+        if not skipped.search(cell.source):
             exec(cell.source, names)
         if cell == parameters(book):
             names |= ours
+    return names, cards
+
+
+@pytest.fixture(scope="module")
+def some_events(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    events = pd.read_parquet(FOLDER.parent / "data" / "sample" / "events.parquet")
+    return events[events["user_id"].isin(events["user_id"].dropna().unique()[:400])]
+
+
+ASIDE = r"time_to_convert trend groups dropped busiest moves flow paths credit whole\["
+"""What no headline of the funnel page is made of."""
+PLAIN: dict[str, Any] = {"by": None, "value": None, "channel": None}
+LATE = "the data end on 2024-12-31, 365 days before as_of=2025-12-31: give the day the data end"
+
+
+def test_the_funnel_page_needs_user_event_and_time_alone(
+    some_events: pd.DataFrame, tmp_path: Path
+) -> None:
+    source = tmp_path / "events.parquet"
+    some_events[["user_id", "event", "occurred_at"]].to_parquet(source)
+    names, cards = names_after(FOLDER / "04_funnel.ipynb", source=str(source), **PLAIN)
     table = names["groups"]
     assert table["month"].is_monotonic_increasing
     together = cx.funnel(names["events"], steps=names["steps"], window="7 days", as_of="2024-12-31")
     assert table.loc[table["step"] == 1, "n"].sum() == together["n"].iloc[0]
+    assert [card.value is None for card in cards] == [False, False, False, True, False]
+    # the first week begins on a Monday, and the log on the Tuesday after it
+    assert names["trend"]["period"].min() == pd.Timestamp("2024-10-07")
+    entered = names["by_period"].iloc[0]
+    assert entered["rate"] == entered["n_converted"] / entered["n"]
+
+
+def test_the_steps_of_the_funnel_page_do_not_grow_with_the_log(
+    some_events: pd.DataFrame, tmp_path: Path
+) -> None:
+    """A log that begins later gives the same numbers; over the whole log it does not."""
+    found = []
+    for begin in ("2024-10-01", "2024-11-20"):
+        source = tmp_path / f"{begin}.parquet"
+        some_events[some_events["occurred_at"] >= begin].to_parquet(source)
+        without = ASIDE.removesuffix(r" whole\[") + " carts touches"
+        ours = PLAIN | {"source": str(source), "window": "1 week"}
+        found.append(names_after(FOLDER / "04_funnel.ipynb", without, **ours)[0])
+    long, short = found
+    counts = ["n", "rate", "ci_low", "ci_high", "step_rate", "median_seconds"]
+    pd.testing.assert_frame_equal(long["table"][counts], short["table"][counts])
+    assert long["start"] == pd.Timestamp("2024-11-27")
+    assert long["whole"]["rate"].iloc[1] > short["whole"]["rate"].iloc[1]
+
+
+@pytest.mark.parametrize(
+    ("ours", "why"),
+    [
+        ({"as_of": "2025-12-31"}, LATE),
+        (
+            {"as_of": "2024-11-03"},
+            "the log begins on 2024-10-01, and entries count from 2024-09-30",
+        ),
+    ],
+)
+def test_a_funnel_that_the_log_does_not_cover_is_withheld(
+    some_events: pd.DataFrame, tmp_path: Path, ours: dict[str, Any], why: str
+) -> None:
+    source = tmp_path / "events.parquet"
+    some_events.to_parquet(source)
+    ours = PLAIN | {"source": str(source)} | ours
+    _, cards = names_after(FOLDER / "04_funnel.ipynb", ASIDE, **ours)
+    assert [(card.value, card.withheld) for card in cards] == [(None, why)] * 5
+
+
+def test_retention_past_the_end_of_the_data_is_withheld() -> None:
+    ours = {"source": str(FOLDER.parent / "data" / "sample" / "orders.csv"), "as_of": "2025-12-31"}
+    without = "time_to_second_order cohort_by kept rfm"
+    names, cards = names_after(FOLDER / "01_cohort_retention.ipynb", without, **ours)
+    assert [(card.value, card.withheld) for card in cards] == [(None, LATE)] * 4
+    assert names["newest"].groupby("age")["cohort"].nunique().to_dict() == {1: 6, 3: 6, 6: 6}

@@ -102,7 +102,7 @@ def test_the_curve_is_drawn_over_the_log_of_time_with_its_users_at_risk() -> Non
     labels = [label.get_text().split("\n") for label in ax.get_xticklabels()]
     assert labels == [["1 h", "480"], ["6 h", "300"], ["1 day", "300"], ["7 days", "200"]]
     assert ax.figure.reading == (
-        "After 7 days 23% have converted (20% to 27%); half of those had by 60 minutes."
+        "After 7 days 23% have converted (20% to 27%); half of those had by 1 hour."
     )
     two = cx.plot.time_to_convert(of(WAIT, "DE", "GB"))
     assert two.get_xticklabels()[0].get_text() == "1 h\n960"

@@ -109,3 +109,14 @@ def test_text_from_data_cannot_become_markup() -> None:
         "<script>"
         not in cx.show(pd.DataFrame({"event": ["<script>alert(1)</script>"]}))._repr_html_()
     )
+
+
+def test_a_time_span_is_written_in_the_unit_that_suits_it() -> None:
+    spans = pd.to_timedelta([0.5, 60, 376, 3600, 604_800], unit="s")
+    table = pd.DataFrame({"within": spans, "n": 20})
+    lines = repr(cx.show(table)).splitlines()[1:]
+    assert [" ".join(line.split()[:-1]) for line in lines] == [
+        "0.5 seconds", "1 minute", "6.27 minutes", "1 hour", "7 days"
+    ]  # fmt: skip
+    unknown = table.assign(within=[*spans[:4], pd.NaT])
+    assert repr(cx.show(unknown)).splitlines()[-1].split() == ["–", "20"]

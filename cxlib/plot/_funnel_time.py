@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from cxlib._checks import check_choice, check_columns
+from cxlib._checks import check_choice, check_columns, lasting
 from cxlib.plot._style import (
     DASHES,
     MARKERS,
@@ -21,7 +21,6 @@ from cxlib.plot._style import (
     styled,
 )
 
-UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 MARKS = {
     "1 s": 1, "10 s": 10, "1 min": 60, "10 min": 600, "1 h": 3600, "6 h": 21_600, "1 day": 86_400,
     "7 days": 604_800, "30 days": 2_592_000, "1 year": 31_536_000,
@@ -57,7 +56,7 @@ def time_to_convert(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> table = pd.DataFrame({"seconds": [600.0, 7200.0, 86400.0], "n_at_risk": [100, 80, 70],
     ...     "conversion_rate": [0.2, 0.25, 0.25], "ci_low": [0.13, 0.18, 0.18], "ci_high": [0.29, 0.35, 0.35]})
     >>> cx.plot.time_to_convert(table).figure.reading
-    'After 24 hours 25% have converted (18% to 35%); half of those had by 10 minutes.'
+    'After 1 day 25% have converted (18% to 35%); half of those had by 10 minutes.'
     """
     columns = ["seconds", "n_at_risk", "conversion_rate", "ci_low", "ci_high"]
     check_columns("time_to_convert", list(table.columns), columns)
@@ -109,26 +108,19 @@ def _wait_reading(groups: list) -> str:
     def told(part: pd.DataFrame) -> str:
         last = part.iloc[-1]
         rate = float(last["conversion_rate"])
-        words = f"after {_length(last['seconds'])} {percent(rate)} have converted"
+        words = f"after {lasting(last['seconds'])} {percent(rate)} have converted"
         if pd.notna(last["ci_low"]):
             words += f" ({percent(last['ci_low'])} to {percent(last['ci_high'])})"
         if not rate:
-            return f"after {_length(last['seconds'])} nobody has converted"
+            return f"after {lasting(last['seconds'])} nobody has converted"
         half = part[part["conversion_rate"].astype(float) >= rate / 2].iloc[0]
-        when = "at once" if half["seconds"] == 0 else f"by {_length(half['seconds'])}"
+        when = "at once" if half["seconds"] == 0 else f"by {lasting(half['seconds'])}"
         return f"{words}; half of those had {when}"
 
     if len(groups) == 1:
         words = told(groups[0][1])
         return f"{words[0].upper()}{words[1:]}."
     return f"{'. '.join(f'{name}: {told(part)}' for name, part, _ in groups[:4])}."
-
-
-def _length(seconds: float) -> str:
-    """Return a time in the largest unit of which it has two, or one exactly."""
-    unit, size = next((one for one in UNITS if seconds >= 2 * one[1]), UNITS[-1])
-    number = f"{seconds / size:.3g}"
-    return f"{number} {unit.removesuffix('s') if number == '1' else unit}"
 
 
 @styled
