@@ -610,6 +610,48 @@ def test_bad_input_is_found_before_anything_runs(project: Path, case: str) -> No
     assert message in told
 
 
+PRESETS = {  # what the plan says: what is told of it
+    "": "The preset 'shopify' is the notebook's own default (03_shop); set preset: null to let",
+    "preset: woocommerce": "The preset 'woocommerce' is given; set preset: null",
+    "preset: null": "In a plan, give preset: my_shop.toml for a format of your own",
+}
+
+
+@pytest.mark.parametrize("said", PRESETS)
+def test_a_preset_that_does_not_fit_is_told_with_its_origin_and_what_a_plan_can_say(
+    project: Path, said: str
+) -> None:
+    write_notebook(
+        project,
+        "03_shop",
+        'source: str = "../data/orders.csv"\npreset: str | None = "shopify"',
+        "# Shop",
+        "orders = cx.clean_orders(cx.read(source, preset=preset), timezone='UTC')",
+    )
+    write_orders(project, ORDERS.replace("customer_id", "client"))
+    told = mistakes(
+        project,
+        f"defaults: {{as_of: 2024-03-31}}\nreports: [{{notebook: 03_shop, parameters: {{{said}}}}}]",
+    )
+    assert "1 mistake, nothing was run:\n  - sources: " in told
+    assert PRESETS[said] in told
+    assert "(cx preset new my_shop.toml)" in told
+    assert "in cx.read" not in told
+
+
+def test_a_preset_that_the_notebook_s_code_fixes_is_not_the_plan_s_to_set(project: Path) -> None:
+    write_notebook(
+        project,
+        "03_shop",
+        'source: str = "../data/orders.csv"',
+        "# Shop",
+        "orders = cx.clean_orders(cx.read(source, preset='shopify'), timezone='UTC')",
+    )
+    told = mistakes(project, "defaults: {as_of: 2024-03-31}\nreports: [{notebook: 03_shop}]")
+    assert "as shopify: no column" in told
+    assert "preset: " not in told
+
+
 def test_how_much_may_be_lost_is_left_to_the_notebook(project: Path) -> None:
     write_orders(project, ORDERS + "4,,2024-01-03,20.0\n5,,2024-01-03,20.0\n6,,2024-01-03,20.0\n")
     assert prepare(write_plan(project, "reports: [{notebook: 02_orders}]")).jobs

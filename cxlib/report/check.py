@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cxlib._checks import CxError, PlanError, listed, suggest
-from cxlib.report.inputs import readings
+from cxlib._checks import ColumnError, CxError, PlanError, listed, suggest
+from cxlib.report.inputs import Reading, readings
 from cxlib.report.jobs import Job, Limits, ReadyPlan, is_source
 from cxlib.report.limits import Asked
 from cxlib.report.parameters import Declared, Text, check_day, declared
@@ -242,11 +242,33 @@ class _Check:
     def sources(self, jobs: Sequence[Job], keep: Path | None) -> None:
         """Open each source, and clean it as its notebooks will, once for all reports."""
         code = {notebook.path: notebook.code for notebook in self.notebooks.values()}
-        found = (
-            reading for job in jobs for reading in readings(code[job.notebook], job.parameters)
-        )
-        distinct = {repr(reading): reading for reading in found}
+        found: dict[str, tuple[Reading, list[Job]]] = {}
+        for job in jobs:
+            for reading in readings(code[job.notebook], job.parameters):
+                found.setdefault(repr(reading), (reading, []))[1].append(job)
         with contextlib.chdir(self.root):
-            for reading in distinct.values():
+            for reading, readers in found.values():
                 with self.noting("sources"):
-                    reading.check(keep)
+                    try:
+                        reading.check(keep)
+                    except ColumnError as error:
+                        raise _for_a_plan(error, reading, readers) from None
+
+
+def _for_a_plan(error: ColumnError, reading: Reading, readers: Sequence[Job]) -> ColumnError:
+    """Return the error with whence its preset is, and what a plan can say in its place."""
+    ways, told = dict(reading.read), str(error)
+    preset = ways.get("preset")
+    is_asked = any("preset" in job.parameters for job in readers) and "preset" in ways
+    if not is_asked or ("cx.read" not in told and f" as {preset}:" not in told):
+        return error
+    told = told.replace("in cx.read", "in the notebook's cx.read")
+    own = "preset: my_shop.toml for a format of your own (cx preset new my_shop.toml)"
+    if preset is None:
+        return ColumnError(f"{told} In a plan, give {own}")
+    whose = {job.notebook.stem for job in readers if "preset" not in job.given}
+    origin = f"the notebook's own default ({listed(sorted(whose))})" if whose else "given"
+    return ColumnError(
+        f"{told} The preset {preset!r} is {origin}; set preset: null to let the "
+        f"columns tell, or {own}"
+    )
