@@ -380,7 +380,7 @@ def values() -> Iterator[Case]:
     yield Case(
         "offsets and none.csv",
         one("2024-05-01 10:00:00", "2024-05-01T10:00:00Z"),
-        said="mixes 1 stamps with an offset from UTC and 2 without",
+        said="mixes 1 stamp with an offset from UTC (first: '2024-05-01T10:00:00Z', row 1) and 2 without (first: ",
     )
     for year in ("0001", "1900", "9999"):
         yield Case(f"year {year}.csv", one("2024-05-01", f"{year}-01-01"), kept=(3, 2, 50.5))

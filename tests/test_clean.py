@@ -239,8 +239,8 @@ def test_times_from_parquet_in_nanoseconds(tmp_path: Path) -> None:
          "orders: 'amount' holds 1 value that is no number (first: inf, row 3); "
          "give decimal= or fix it"),
         ({"ordered_at": ["2024-05-01T10:00Z", "2024-05-01T10:00", ""]}, {},
-         "orders: 'ordered_at' mixes 1 stamps with an offset from UTC and 1 without; "
-         "export them in one form"),
+         "orders: 'ordered_at' mixes 1 stamp with an offset from UTC (first: '2024-05-01T10:00Z', "
+         "row 1) and 1 without (first: '2024-05-01T10:00', row 2); export them in one form"),
         ({"ordered_at": [1714557600, 1, 2]}, {},
          "'ordered_at' is int64, not text, a date or a time stamp; map another column"),
         ({"cancelled_at": [False, False, True]}, {},

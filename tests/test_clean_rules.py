@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import ibis
@@ -151,6 +152,30 @@ def test_an_order_with_every_fault_is_lost_under_each_in_turn(tmp_path: Path) ->
     assert cleaned.losses["rule"].tolist() == list(faults)
     assert cleaned.losses["rows"].tolist() == [1] * len(faults)
     assert cx.waterfall(cleaned)["step"].tolist() == ["raw", *faults, "kept"]
+
+
+def test_too_many_repeated_events_are_told_with_some_of_their_ids() -> None:
+    events = pd.DataFrame(
+        {
+            "user_id": [f"u{n}" for n in range(6)],
+            "event": "view",
+            "occurred_at": [f"2024-05-0{n + 1}" for n in range(6)],
+            "event_id": ["e1", "e1", "e2", "e2", "e3", "e4"],
+        }
+    )
+    with pytest.raises(cx.DataError, match=r"earliest is kept; among them 'e1', 'e2'\); mend"):
+        cx.clean_events(events, timezone="UTC", max_loss=0.2)
+
+
+def test_small_losses_are_sent_to_a_page_without_money_and_as_json(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cleaned = clean(MESSY)
+    monkeypatch.setenv("CX_MIN_GROUP", "10")
+    (account,) = cleaned._repr_mimebundle_().values()
+    assert json.loads(json.dumps(account, allow_nan=False)) == account
+    assert {rule["revenue"] for rule in account["rules"]} == {None}
+    assert {rule["rows"] for rule in account["rules"]} == {1}
 
 
 def told_in_tables() -> str:

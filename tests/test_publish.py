@@ -224,6 +224,18 @@ def test_what_was_printed_stays_and_what_plotting_leaves_behind_goes() -> None:
     assert_harmless(soup)
 
 
+def test_a_warning_is_told_without_the_place_on_this_machine() -> None:
+    text = (
+        "/srv/env/lib/python3.12/site-packages/lib/session.py:384: UserWarning: Out of range\n"
+        "  warnings.warn(\n"
+        "something said\n"
+        "C:\\env\\lib\\one.py:7: FutureWarning: soon gone\n"
+    )
+    soup = rendered(cell(new_output("stream", name="stderr", text=text)))
+    (said,) = soup.main.select("pre")
+    assert said.text == "UserWarning: Out of range\nsomething said\nFutureWarning: soon gone"
+
+
 def test_later_h1_step_down_and_only_bare_headings_go() -> None:
     soup = rendered(
         new_markdown_cell("# One"),

@@ -192,10 +192,7 @@ def _refuse(
                 f"{first[0]!r}, row {first[1]:,}); their last digits are gone: export again as text"
             )
         if kind == "offset" and 0 < n < found[f"filled {name}"]:
-            raise DataError(
-                f"{table}: {name!r} mixes {n:,} stamps with an offset from UTC and "
-                f"{found[f'filled {name}'] - n:,} without; export them in one form"
-            )
+            raise DataError(f"{table}: {_mixed(raw, name, bits, n, found[f'filled {name}'] - n)}")
         if kind == "thousands" and decimal is None and 0 < n == found[f"pointed {name}"]:
             first = _first(raw, name, bits.flags[fact])
             raise DataError(
@@ -217,6 +214,17 @@ def _first(raw: ir.Table, name: str, bad: ir.BooleanValue) -> tuple[object, int]
     first = numbered.filter(numbered["bad"]).order_by("row").limit(1)
     value, _, row = first.to_pyarrow().to_pylist()[0].values()
     return value, row
+
+
+def _mixed(raw: ir.Table, name: str, bits: Bits, n_with: int, n_without: int) -> str:
+    """Say how many stamps have an offset and how many have none, and which are the first."""
+    has, filled = bits.flags[f"offset {name}"], bits.flags[f"filled {name}"]
+    one, two = _first(raw, name, has), _first(raw, name, filled & ~has)
+    return (
+        f"{name!r} mixes {n_with:,} {'stamp' if n_with == 1 else 'stamps'} with an offset from UTC "
+        f"(first: {one[0]!r}, row {one[1]:,}) and {n_without:,} without (first: {two[0]!r}, row "
+        f"{two[1]:,}); export them in one form"
+    )
 
 
 def _unread(raw: ir.Table, name: str, bad: ir.BooleanValue, rows: int, clock: Clock | None) -> str:

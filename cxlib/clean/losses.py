@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import ibis.expr.types as ir
 import pandas as pd
 
-from cxlib._checks import DataError, ParameterError
+from cxlib._checks import DataError, ParameterError, listed
 from cxlib._published import fit_to_show
 from cxlib.clean.rules import LOSSES, NOTES, Rule
 from cxlib.show import told
@@ -85,7 +85,8 @@ class Cleaned:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         account = {name: getattr(self, name) for name in ACCOUNT}
         told = {**account, "last_day": self.last_day, "currency": self.currency}
-        rules = fit_to_show(self.losses).table.to_dict("records")
+        shown = fit_to_show(self.losses).table.astype(object)
+        rules = shown.where(shown.notna(), None).to_dict("records")  # JSON has no NaN
         table = self.contract.name if self.contract else "table"
         origin = {"origin": self.origin} if self.origin else {}
         return {LOSSES_MIME: {"table": table, **origin, **told, "rules": rules}}
@@ -168,7 +169,8 @@ def settle(
             f"{contract.name}: {cleaned.raw_rows} raw rows, but {cleaned.kept_rows} kept and "
             f"{losses['rows'].sum()} lost"
         )
-    check_budget(losses, contract, cleaned.raw_rows, cleaned.kept_rows, max_loss)
+    seen = cleaned.examples.get("duplicate_event", [])
+    check_budget(losses, contract, cleaned.raw_rows, cleaned.kept_rows, max_loss, seen)
     noted = pd.DataFrame() if notes is None else _shares(notes, "note", NOTES, cleaned)
     return replace(cleaned, table=check_types(cleaned.table, contract), losses=losses, notes=noted)
 
@@ -192,15 +194,27 @@ def _shares(
 
 
 def check_budget(
-    lost: pd.DataFrame, contract: Contract, raw_rows: int, kept_rows: int, max_loss: float
+    lost: pd.DataFrame,
+    contract: Contract,
+    raw_rows: int,
+    kept_rows: int,
+    max_loss: float,
+    event_ids: Sequence[str] = (),
 ) -> None:
-    """Refuse a loss of more than ``max_loss`` of the rows or of the revenue, or of everything."""
+    """Refuse a loss of more than ``max_loss`` of the rows or of the revenue, or of everything.
+
+    ``event_ids`` are some that are there more than once.
+    """
     shares = lost[[name for name in ("rows_share", "revenue_share") if name in lost]].abs()
     total = shares.sum().clip(upper=1)
     if kept_rows and (total <= max_loss).all():
         return
     worst = lost.loc[shares.max(axis=1).sort_values(ascending=False, kind="stable").index[:4]]
-    rules = "; ".join(f"{row.rule} {row.rows:,} ({row.meaning})" for row in worst.itertuples())
+    ids = {"duplicate_event": f"; among them {listed(map(repr, event_ids))}"} if event_ids else {}
+    rules = "; ".join(
+        f"{row.rule} {row.rows:,} ({row.meaning}{ids.get(str(row.rule), '')})"
+        for row in worst.itertuples()
+    )
     money = f" and {total['revenue_share']:.1%} of the revenue" if "revenue" in lost else ""
     advice = (
         f"mend the export, or allow more with max_loss (now {max_loss:g})"

@@ -24,6 +24,8 @@ TABLE_MIME = "application/vnd.cx.table+json"
 DRAWN = re.compile(r"^\[?\s*<(Axes|Figure|matplotlib|seaborn)\b|^(Text|array)\(")
 """What a plotting call leaves behind as text; the picture says it all."""
 ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+WARNING = re.compile(r"^\S.*?\.py:\d+: (\w+Warning: .*)(?:\n[ \t]+\S.*)?$", re.MULTILINE)
+"""A warning behind the file and before the line of code that gave it: of this machine both."""
 LONGEST_MARKUP = 2_000_000
 
 
@@ -69,8 +71,10 @@ def parts(output: NotebookNode, near: str, count: Count, room: Room) -> Iterator
     """Yield what a reader sees of an output; ``near`` is the heading that it stands under."""
     data: Mapping[str, Any] = output.get("data", {})
     if output.output_type == "stream":
-        kind = "said" if output.name == "stdout" else "messages"
-        yield Part(kind, clipped(output.text, room))
+        if output.name == "stdout":
+            yield Part("said", clipped(output.text, room))
+        else:
+            yield Part("messages", clipped(WARNING.sub(r"\1", output.text), room))
     elif HEADLINE_MIME in data or output.get("metadata", {}).get("cx_reading"):
         return  # the card stands above; the reading is the picture's caption
     elif picture(data):
