@@ -103,3 +103,82 @@ def test_a_part_of_a_doubtful_table_is_as_doubtful(for_readers: None) -> None:
         assert fit_to_show(part).note == "Withheld: x."
         assert not len(fit_to_show(part).table)
     assert doubted(pd.DataFrame({"n": [100]}), None).attrs == {}
+
+
+# Experiments
+
+
+def tried(n: int, as_of: str, **options: object) -> cx.ExperimentResult:
+    """An experiment of one in two, whose orders end on 2024-05-20; half of blue buy, 1 in 10 else."""
+    who = [f"u{place}" for place in range(n)]
+    exposures = pd.DataFrame(
+        {"user_id": who, "variant": ["control", "blue"] * (n // 2),
+         "exposed_at": pd.Timestamp("2024-05-01")}
+    )  # fmt: skip
+    buyers = [*who[1::4], *who[::20], who[2]]
+    orders = pd.DataFrame(
+        {"order_id": range(len(buyers)), "customer_id": buyers, "net_revenue": 20.0,
+         "ordered_at": pd.Timestamp("2024-05-03")}
+    )  # fmt: skip
+    orders.loc[len(buyers) - 1, "ordered_at"] = pd.Timestamp("2024-05-20")
+    metrics = [
+        cx.Conversion("order", within="7 days"),
+        cx.Mean("net_revenue", within="7 days", before="90 days", role="secondary"),
+    ]
+    return cx.experiment(
+        exposures, orders=orders, metrics=metrics, control="control", as_of=as_of, **options
+    )  # type: ignore[arg-type]
+
+
+def test_effects_of_an_experiment_that_cannot_be_trusted_are_withheld(for_readers: None) -> None:
+    late = tried(800, "2024-09-30")
+    assert late.verdict.startswith("Cannot be trusted: logs reach as_of")
+    assert late.doubt == "the check 'logs reach as_of' failed: see the verdict."
+    html = late._repr_html_()
+    assert "Withheld: the check" in html
+    assert "logs reach as_of" in html
+    assert "lift" not in html
+    for table in (late.table, late.over_time(n_dates=3), late.novelty(n_days=2)):
+        assert repr(cx.show(table)) == f"Withheld: {late.doubt}"
+    assert cx.plot.experiment(late.table).figure.alt == f"Withheld: {late.doubt}"  # type: ignore[union-attr]
+
+
+def test_who_works_on_it_sees_its_table_and_the_warning() -> None:
+    html = tried(800, "2024-09-30")._repr_html_()
+    assert "Not to be relied on: the check" in html
+    assert "lift (95% interval)" in html
+
+
+def test_a_sound_experiment_says_what_was_adjusted_and_that_it_is_one_look() -> None:
+    once = tried(800, "2024-05-20")
+    assert once.doubt is None
+    assert once.verdict.startswith("Ship blue: order rises")
+    assert once.verdict.endswith(" This holds if it is the one look that was planned.")
+    html = once._repr_html_()
+    assert html.count("adjusted (CUPED) for the same in the 90 days before exposure") == 1
+    assert "one look" not in tried(800, "2024-05-20", planned_units=800).verdict
+
+
+def test_exposures_after_as_of_are_told_with_their_days() -> None:
+    message = (
+        r"exposures: all 800 lie after as_of=2024-04-30: the experiment had not begun \(the first is "
+        r"of 2024-05-01, the last of 2024-05-01\); give a later as_of"
+    )
+    with pytest.raises(cx.DataError, match=message):
+        tried(800, "2024-04-30")
+    days = pd.date_range("2024-05-01", periods=100)
+    exposures = pd.DataFrame(
+        {"user_id": range(100), "variant": ["control", "blue"] * 50, "exposed_at": days}
+    )
+    orders = pd.DataFrame(
+        {"order_id": [1], "customer_id": [1], "net_revenue": 2.0, "ordered_at": days[:1]}
+    )
+    message = (
+        r"exposures: 70 lie after as_of=2024-05-30, of 100 \(the first is of 2024-05-01, the last of "
+        r"2024-08-08\); give a later as_of, or filter them"
+    )
+    with pytest.raises(cx.DataError, match=message):
+        cx.experiment(
+            exposures, orders=orders, metrics=[cx.Mean("net_revenue")], control="control",
+            as_of="2024-05-30",
+        )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cxlib._checks import ParameterError, check_date
+from cxlib._published import doubted
 from cxlib.experiment.aa import AATest, aa_test
 from cxlib.experiment.checks import check_variants, n_finished, run_checks
 from cxlib.experiment.compare import arms, compare, split
@@ -21,7 +22,7 @@ from cxlib.experiment.metrics import (
 from cxlib.experiment.plan import ExperimentPlan
 from cxlib.experiment.planning import plan_experiment
 from cxlib.experiment.question import Question, columns_of, of_exposures, of_units
-from cxlib.experiment.result import ExperimentResult, verdict
+from cxlib.experiment.result import ExperimentResult, doubt, verdict
 from cxlib.experiment.rule import check_rule
 from cxlib.experiment.segments import by_segment
 from cxlib.sources import Source
@@ -213,11 +214,12 @@ def answer(question: Question, shares: Mapping[str, float] | None) -> Experiment
     planned = check_variants(list(reduced.units), question.control, shares)
     table = compare(reduced, metrics, question.control, list(planned), rule)
     checks = run_checks(reduced, metrics, planned, question.logs, rule, question.as_of)
+    segments = by_segment(reduced, metrics, question.control, list(planned), rule)
     return ExperimentResult(
-        table=table,
+        table=doubted(table, doubt(checks)),
         arms=arms(reduced, metrics, list(planned), rule.alpha),
         checks=checks,
-        segments=by_segment(reduced, metrics, question.control, list(planned), rule),
+        segments=None if segments is None else doubted(segments, doubt(checks)),
         split=split(reduced, planned, rule.alpha),
         verdict=verdict(table, checks, rule, is_over),
         control=question.control,

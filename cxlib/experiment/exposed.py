@@ -105,6 +105,7 @@ def _users(exposures: ir.Table, end: ir.Value, own: Mapping[str, ir.Value]) -> i
         variant=rows["variant"].min(),
         last_variant=rows["variant"].max(),
         exposed_at=rows["exposed_at"].min(),
+        last_at=rows["exposed_at"].max(),
         rows=rows.count(),
         late=(rows["exposed_at"] >= end).cast("int64").sum(),
         **{name: rows[name].min(where=rows["exposed_at"] == rows["_first"]) for name in own},

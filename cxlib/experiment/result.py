@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from cxlib._published import fit_to_show
+from cxlib._checks import check_duration
+from cxlib._published import doubted, fit_to_show
 from cxlib.experiment.distribution import distribution
 from cxlib.experiment.over_time import novelty, over_time
 from cxlib.experiment.question import Question
@@ -87,7 +88,7 @@ class ExperimentResult:
         ParameterError
             The rows carry the metrics and have no times, or ``n_dates`` is out of range.
         """
-        return over_time(self._question, self._variants, n_dates)
+        return doubted(over_time(self._question, self._variants, n_dates), self.doubt)
 
     def novelty(self, *, n_days: int = 14) -> pd.DataFrame:
         """Return the effect by day since first exposure: does it fade, or grow?
@@ -111,7 +112,7 @@ class ExperimentResult:
         ParameterError
             The rows carry the metrics and have no times, or ``n_days`` is out of range.
         """
-        return novelty(self._question, self._variants, n_days)
+        return doubted(novelty(self._question, self._variants, n_days), self.doubt)
 
     def distribution(self, metric: str | None = None, *, n_bins: int = 20) -> pd.DataFrame:
         """Return how a metric is spread over units.
@@ -138,6 +139,15 @@ class ExperimentResult:
         return distribution(self._question, metric, n_bins)
 
     @property
+    def doubt(self) -> str | None:
+        """Which check failed, so that the effects are no basis for a decision; None if none did.
+
+        Tables of effects carry this along: `show` and the plots say it, and a published page
+        withholds their numbers.
+        """
+        return doubt(self.checks)
+
+    @property
     def _variants(self) -> list[str]:
         return list(self.split["variant"])
 
@@ -149,10 +159,18 @@ class ExperimentResult:
         fit = fit_to_show(self.table)
         if fit.small.any():
             return told(f"No verdict is shown. {fit.note}")
-        numbers = Shown(
-            _shown(self.table, self._question.rule), words=("metric", "variant", "note")
-        )
-        return told(self.verdict, *([failed] if len(failed) else []), numbers)
+        parts: list[Any] = [failed] if len(failed) else []
+        if not len(fit.table):
+            return told(self.verdict, *parts, beside=fit.note)
+        shown = _shown(self.table, self._question.rule, _adjusted_for(self._question))
+        parts.append(Shown(shown, fit.note, words=("metric", "variant", "note")))
+        return told(self.verdict, *parts)
+
+
+def doubt(checks: pd.DataFrame) -> str | None:
+    """Return `ExperimentResult.doubt`."""
+    failed = checks.loc[~checks["passed"], "check"]
+    return f"the check '{failed.iloc[0]}' failed: see the verdict." if len(failed) else None
 
 
 def verdict(table: pd.DataFrame, checks: pd.DataFrame, rule: Rule, is_over: bool = False) -> str:
@@ -174,7 +192,11 @@ def verdict(table: pd.DataFrame, checks: pd.DataFrame, rule: Rule, is_over: bool
     ready = rises[~rises["variant"].isin(unkept["variant"])]
     if len(ready):
         best = ready.sort_values("chance_best", na_position="first").iloc[-1]
-        return f"Ship {best['variant']}: {_told(best, rule)}; no metric is shown to get worse."
+        once = rule.is_planned or rule.sequential is not None
+        only = "" if once else " This holds if it is the one look that was planned."
+        return (
+            f"Ship {best['variant']}: {_told(best, rule)}; no metric is shown to get worse.{only}"
+        )
     if not len(safe):
         worst = worse.sort_values("p_adjusted").iloc[0]
         return f"Do not ship {worst['variant']}: {_told(worst, rule)}."
@@ -233,7 +255,24 @@ def _told(row: pd.Series, rule: Rule) -> str:
     return f"{said}, {ADJUSTED[rule.adjust]}{level} interval {interval}, p {p_value}"
 
 
-def _shown(table: pd.DataFrame, rule: Rule) -> pd.DataFrame:
+def _adjusted_for(question: Question) -> dict[str, str]:
+    """Return in words what CUPED takes away from each metric that has ``before``."""
+    found = {}
+    for metric in question.metrics:
+        before = metric.covariate
+        if isinstance(before, tuple):
+            found[metric.label] = f"adjusted (CUPED) for {' / '.join(before)}"
+        elif question.logs is None and before is not None:
+            found[metric.label] = f"adjusted (CUPED) for {before}"
+        elif before is not None:
+            days = check_duration("before", before) / dt.timedelta(days=1)
+            found[metric.label] = (
+                f"adjusted (CUPED) for the same in the {days:g} days before exposure"
+            )
+    return found
+
+
+def _shown(table: pd.DataFrame, rule: Rule, adjusted: Mapping[str, str]) -> pd.DataFrame:
     """Return the table as a reader wants it: rounded, each number with its interval in one cell."""
     level = f"{100 * (1 - rule.alpha):g}%"
     lines: list[dict[str, Any]] = []
@@ -251,7 +290,7 @@ def _shown(table: pd.DataFrame, rule: Rule) -> pd.DataFrame:
             f"{ADJUSTED[rule.adjust]}p": _p_shown(row),
             "chance to beat control": _chance(row["chance_to_beat"]),
             "expected loss": text(row["expected_loss"]),
-            "note": row["note"],
+            "note": "; ".join(filter(None, [adjusted.get(row["metric"]), row["note"]])),
         }
         lines.append({name: value.replace(" (–)", "") for name, value in line.items()})
     shown = pd.DataFrame(lines)

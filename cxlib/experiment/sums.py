@@ -31,7 +31,7 @@ def reduce_units(units: Units, metrics: Sequence[Metric], as_of: dt.date | None 
     null together, is asked again, as the engine's own centred moments.
     """
     rows = _rows(query(units, metrics), units)
-    kept = _check_rows(rows, as_of)
+    kept = _check_rows(rows, units.table, as_of)
     samples = _samples(units, metrics, kept)
     counts = dict.fromkeys(sorted({str(row["variant"]) for row in rows}), 0)
     for row in kept:
@@ -148,20 +148,34 @@ def _rows(table: ir.Table, units: Units) -> list[Row]:
     return rows
 
 
-def _check_rows(rows: list[Row], as_of: dt.date | None) -> list[Row]:
+def _check_rows(rows: list[Row], table: ir.Table, as_of: dt.date | None) -> list[Row]:
     """Return the rows of units that saw one variant, if all rows may be used."""
     if not rows:
         raise DataError("units: no rows; there is nothing to compare")
     if unnamed := sum(row["units"] for row in rows if row["variant"] is None):
         raise DataError(f"units: {unnamed:,} rows name no variant; fill them in, or leave them out")
     if (late := sum(row.get("late", 0) for row in rows)) > 0:
-        raise DataError(
-            f"exposures: {late:,} lie after as_of={as_of}; give a later as_of, or filter them"
-        )
+        raise DataError(_too_late(late, sum(row["rows"] for row in rows), table, as_of))
     kept = [row for row in rows if not row.get("is_mixed")]
     if not kept:
         raise DataError("exposures: no user saw one variant only; there is nothing to compare")
     return kept
+
+
+def _too_late(late: int, of: int, table: ir.Table, as_of: dt.date | None) -> str:
+    """Return what to say of exposures after ``as_of``: how many, and when the experiment ran."""
+    asked = table.aggregate(first=table["exposed_at"].min(), last=table["last_at"].max())
+    first, last = asked.to_pandas().iloc[0]
+    ran = f"the first is of {first:%Y-%m-%d}, the last of {last:%Y-%m-%d}"
+    if late == of:
+        return (
+            f"exposures: all {late:,} lie after as_of={as_of}: the experiment had not begun ({ran}); "
+            "give a later as_of"
+        )
+    return (
+        f"exposures: {late:,} lie after as_of={as_of}, of {of:,} ({ran}); give a later as_of, or "
+        "filter them"
+    )
 
 
 def _plain(units: Units, metric: Metric, place: int, rows: list[Row]) -> list[Sample] | None:
