@@ -30,6 +30,10 @@ class DataError(CxError):
     """The rows themselves cannot be used."""
 
 
+class UnreachableError(DataError):
+    """Where the rows are does not answer; it may, later."""
+
+
 class ParameterError(CxError):
     """An argument is of the wrong type or out of range."""
 

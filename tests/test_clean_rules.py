@@ -94,7 +94,10 @@ def test_a_preset_may_switch_rules_off_too(tmp_path: Path) -> None:
     [
         ("canceled", r"'canceled', which is no rule; .* Did you mean 'cancelled'"),
         ("clock_gap", "'clock_gap', which drops and changes no row of its own: local stamps"),
-        ("no_customer", "a guest: no customer id or e-mail; a table cannot hold such rows. Export"),
+        (
+            "no_customer",
+            "a guest: no customer id or e-mail; a table cannot hold such rows. Export",
+        ),
     ],
 )
 def test_rules_that_are_none_or_that_must_hold(name: str, said: str) -> None:
@@ -230,6 +233,26 @@ def test_guests_are_known_by_their_email(tmp_path: Path) -> None:
     assert found == {"1": "17", "2": "17", "3": "bob@x.io", "4": "bob@x.io"}
     assert lost(cleaned) == {"no_customer": (1, 10)}
     assert noted(cleaned)["guest_by_email"] == (3, 30)
+
+
+def test_words_that_stand_for_nobody_are_nobody() -> None:
+    """A database that writes NULL must not make all guests one loyal customer."""
+    words = ["NULL", "nan", "N/A", "None", "-", "\\N", "(not set)", " null "]
+    orders = pd.DataFrame(
+        {
+            "order_id": [str(n) for n in range(len(words) + 2)],
+            "customer_id": [*words, "ann", "Nana"],
+            "ordered_at": "2024-05-01",
+            "net_revenue": 1.0,
+        }
+    )
+    cleaned = cx.clean_orders(orders, timezone="UTC", max_loss=1)
+    losses = cleaned.losses.set_index("rule")["rows"]
+    assert losses["no_customer"] == len(words)
+    assert sorted(cleaned.table["customer_id"].execute()) == ["Nana", "ann"]
+    events = orders.rename(columns={"customer_id": "user_id", "ordered_at": "occurred_at"})
+    log = cx.clean_events(events.assign(event="view"), timezone="UTC", max_loss=1)
+    assert log.losses.set_index("rule")["rows"]["no_user"] == len(words)
 
 
 def test_marks_letters_of_two_keyboards_and_float_ids_are_one_and_said() -> None:

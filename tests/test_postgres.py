@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from postgres_server import SECRET, programs, server
 
 import cxlib as cx
+from cxlib._checks import UnreachableError
 from cxlib.sources import postgres
 
 pytestmark = pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed")
@@ -238,7 +239,7 @@ def test_a_server_that_says_no_is_told_without_the_password(
         "database": address.replace("/shop", "/none", 2).replace("//none:", "//shop:"),
     }[wrong]
     monkeypatch.setenv("WAREHOUSE_URL", changed)
-    with pytest.raises(cx.DataError, match="cannot connect: .") as error:
+    with pytest.raises(UnreachableError, match="cannot connect: .") as error:
         cx.read("${WAREHOUSE_URL}::orders")
     assert "${WAREHOUSE_URL}" in str(error.value)
     assert SECRET not in str(error.value)
@@ -253,9 +254,11 @@ def test_a_server_that_goes_away_in_the_middle(monkeypatch: pytest.MonkeyPatch) 
         orders = cx.read("${WAREHOUSE_URL}::orders")
         cx.retention(orders, as_of=AS_OF)
     for _ in range(2):  # as it goes, and once it is gone
-        with pytest.raises(cx.DataError, match=r"source '\$\{WAREHOUSE_URL\}': .*(clos|terminat)"):
+        with pytest.raises(
+            UnreachableError, match=r"source '\$\{WAREHOUSE_URL\}': .*(clos|terminat)"
+        ):
             cx.retention(orders, as_of=AS_OF)
-    with pytest.raises(cx.DataError, match="cannot connect"):
+    with pytest.raises(UnreachableError, match="cannot connect"):
         cx.read("${WAREHOUSE_URL}::orders")
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from report_project import write_notebook
 
-from cxlib.report import kernel, runner
+from cxlib.report import kernel, pool, runner
 from cxlib.report.jobs import Job, Limits
 from cxlib.report.runner import Task, execute
 
@@ -162,3 +162,12 @@ def soon(holds: Callable[[], object]) -> bool:
     while not holds() and time.monotonic() < end:
         time.sleep(0.01)
     return bool(holds())
+
+
+def test_a_source_that_does_not_answer_may_answer_later() -> None:
+    def failed(name: str) -> runner.Result:
+        error = {"name": name, "message": "", "cell": 1, "last_lines": []}
+        return runner.Result("one", "One", "failed", 0.1, error=error)
+
+    assert pool.can_pass(failed("UnreachableError"))
+    assert not pool.can_pass(failed("DataError"))

@@ -21,7 +21,17 @@ from cxlib.clean.clock import is_odd_hour
 from cxlib.clean.facts import Bits, bits_of, check_read, copies_counted, on_the_clock
 from cxlib.clean.lines import first_rule, is_like, with_guests, with_money, with_rules
 from cxlib.clean.losses import Cleaned
-from cxlib.clean.parse import Clock, check_clock, email, identifier, is_odd, number, text, when
+from cxlib.clean.parse import (
+    Clock,
+    check_clock,
+    email,
+    identifier,
+    is_odd,
+    number,
+    person,
+    text,
+    when,
+)
 from cxlib.clean.prepared import recalled
 from cxlib.clean.rules import check_skipped
 from cxlib.sources import SOURCE_FILE, Raw, Rules, Source, check_needed, guessed, read, reading
@@ -219,9 +229,7 @@ def _typed(
 def _texts(raw: Raw, rules: Rules, skipped: Collection[str]) -> dict[str, ir.Value]:
     """Return the columns that are text, or that pass through as they are, by their name."""
     table = raw.table
-    who = identifier(table["customer_id"], skipped)
-    is_email = True if rules.customer_is_email else who.contains("@")
-    who = ibis.ifelse(is_email, who.lower(), who)
+    who = person(table["customer_id"], skipped, rules.customer_is_email)
     if rules.guest_ids:
         who = ibis.ifelse(who.isin(rules.guest_ids), ibis.null("string"), who)
     texts = {"order_id": identifier(table["order_id"], skipped), "customer_id": who}

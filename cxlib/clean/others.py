@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import ibis
@@ -14,7 +14,7 @@ from cxlib.clean.clock import is_odd_hour
 from cxlib.clean.facts import Bits, Facts, bits_of, check_read, copies_counted, on_the_clock
 from cxlib.clean.lines import first_rule, is_like
 from cxlib.clean.losses import Cleaned, settle
-from cxlib.clean.parse import Clock, check_clock, identifier, is_odd, number, text, when
+from cxlib.clean.parse import Clock, check_clock, is_odd, number, person, text, when
 from cxlib.clean.prepared import recalled
 from cxlib.clean.rules import check_skipped
 from cxlib.sources import SOURCE_FILE, Raw, Rules, Source, check_needed, read, reading
@@ -260,7 +260,7 @@ def _read(
         "text": lambda value: text(value, skipped),
     }
     typed = {one.name: parse[one.kind](table[one.name]) for one in contract.columns}
-    typed[contract.who] = _person(table[contract.who], skipped)
+    typed[contract.who] = person(table[contract.who], skipped)
     if "kind" in typed:
         typed["kind"] = typed["kind"].lower()
     of = {
@@ -275,12 +275,6 @@ def _read(
         facts = check_read(rows, table, contract.name, clock, bits, None, contract.when)
     rows = on_the_clock(rows, clock, bits, facts, times)
     return Log(raw, rows, contract, clock, bits, facts, skipped)
-
-
-def _person(value: ir.Value, skipped: Collection[str]) -> ir.Value:
-    """Return a user's id; an e-mail is one person in any case, as in `clean_orders`."""
-    who = identifier(value, skipped)
-    return ibis.ifelse(who.contains("@"), who.lower(), who)
 
 
 def _named(who: ir.Value, exclude: Iterable[str]) -> ir.Value:

@@ -106,6 +106,18 @@ def identifier(value: ir.Value, skipped: Collection[str] = ()) -> ir.Value:
     return ibis.ifelse(was_float(value), whole, written)
 
 
+NOBODY = "null (null) none (none) nan nil na n/a #n/a <na> undefined - \\n".split() + ["(not set)"]
+"""What databases and spreadsheets write for a person they do not know, in small letters."""
+
+
+def person(value: ir.Value, skipped: Collection[str] = (), is_email: bool = False) -> ir.Value:
+    """Return who it was: an e-mail in small letters; null for words that stand for nobody."""
+    who = identifier(value, skipped)
+    small = who.lower()
+    who = small if is_email else ibis.ifelse(who.contains("@"), small, who)
+    return ibis.ifelse(small.isin(NOBODY), ibis.null("string"), who)
+
+
 def was_float(value: ir.Value) -> ir.BooleanValue:
     """Say which ids in text end in ``.0`` as whole floats do."""
     return ibis.ifelse(value.endswith(".0"), value.re_search(FLOAT_ID), False)
@@ -118,7 +130,7 @@ def was_hidden(value: ir.Value) -> ir.BooleanValue:
 
 def email(value: ir.Value, skipped: Collection[str] = ()) -> ir.Value:
     """Return an e-mail as the key of its customer: trimmed, in small letters."""
-    return text(value, skipped).lower()
+    return person(value, skipped, is_email=True)
 
 
 def number(value: ir.Value, decimal: str = ".") -> ir.Value:

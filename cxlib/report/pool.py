@@ -217,7 +217,8 @@ def _end_with_the_run() -> None:
 
 
 PASSING = {"IOException", "HTTPException", "URLError", "OperationalError", "IncompleteRead"}
-"""Beside the errors of Python's own input and output: those of DuckDB, urllib, databases."""
+PASSING |= {"UnreachableError"}
+"""Beside the errors of Python's own input and output: those of DuckDB, urllib, databases, and ours."""
 LASTING = {"FileNotFoundError", "FileExistsError", "PermissionError", "IsADirectoryError"}
 LASTING |= {"NotADirectoryError", "UnsupportedOperation"}
 

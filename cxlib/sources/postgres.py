@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import ibis.expr.types as ir
 from ibis.common.exceptions import TableNotFound
 
-from cxlib._checks import DataError, ParameterError, listed, suggest
+from cxlib._checks import DataError, ParameterError, UnreachableError, listed, suggest
 from cxlib.sources.messages import reason
 
 if TYPE_CHECKING:
@@ -83,4 +83,5 @@ def _connected(url: str, shown: str) -> Warehouse:
             dbname=unquote(parts.path.lstrip("/")) or None,
         )
     except (psycopg.Error, ValueError) as error:
-        raise DataError(f"source {shown!r}: cannot connect: {reason(error)}") from None
+        kind = UnreachableError if isinstance(error, psycopg.OperationalError) else DataError
+        raise kind(f"source {shown!r}: cannot connect: {reason(error)}") from None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SCHEMES = ("spark", "spark+connect")
 FILE = re.compile(r"[/*]|\.(parquet|csv)(\.gz)?$")
 CSV = {"header": True, "quote": '"', "escape": '"', "multiLine": True, "inferSchema": False}
+OF_ONE_MACHINE = {"spark.sql.shuffle.partitions": "4"}
+"""Spark's own word is 200: that many tasks at each step, for a hundred machines."""
 QUIET = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -77,8 +79,9 @@ def _session(url: str, shown: str) -> Cluster:
     if scheme == "spark+connect":
         builder = builder.remote(f"sc://{where}")
     else:
-        builder = builder.master(where if where.startswith("local") else f"spark://{where}")
-        for name, value in QUIET.items():
+        is_here = where.startswith("local")
+        builder = builder.master(where if is_here else f"spark://{where}")
+        for name, value in (QUIET | (OF_ONE_MACHINE if is_here else {})).items():
             builder = builder.config(name, value)
     with telling(shown, "no Spark session: "):
         if scheme == "spark+connect":

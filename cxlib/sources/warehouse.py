@@ -17,7 +17,7 @@ import sqlglot.expressions as sge
 from ibis.backends.postgres import Backend
 from ibis.backends.sql.compilers.postgres import PostgresCompiler
 
-from cxlib._checks import DataError
+from cxlib._checks import DataError, UnreachableError
 from cxlib.sources.messages import reason
 
 OPTIONS = {
@@ -139,7 +139,8 @@ def telling(shown: str) -> Iterator[None]:
     try:
         yield
     except FAULTS_OF_THE_SOURCE as error:
-        raise DataError(f"source {shown!r}: {reason(error)}") from None
+        kind = UnreachableError if isinstance(error, psycopg.OperationalError) else DataError
+        raise kind(f"source {shown!r}: {reason(error)}") from None
 
 
 class _Connection(psycopg.Connection):
