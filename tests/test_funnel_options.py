@@ -303,6 +303,11 @@ def test_one_user_with_50000_events_is_counted_once(options: dict) -> None:
             "no event is named 'purchas'; the nearest names are 'purchase'",
         ),
         (
+            {"steps": ["view", cx.Step("cart", where={"device": ["app", "Web"]})]},
+            cx.DataError,
+            r"where={'device': 'Web'}: no event has that value; there are .*Did you mean 'web'",
+        ),
+        (
             {"steps": ["view", cx.Step("cart", where={"devise": "web"})]},
             cx.ColumnError,
             "Did you mean 'device'",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ibis
 import ibis.expr.types as ir
 
-from cxlib._checks import DataError
+from cxlib._checks import DataError, listed, suggest
 from cxlib._events import Account, observed_events
 from cxlib.funnel.rule import Rule
-from cxlib.funnel.steps import matches
+from cxlib.funnel.steps import Exclude, Step, matches
 from cxlib.sources import Source
 
 __all__ = ["Account", "seen_events"]
@@ -38,7 +40,29 @@ def seen_events(events: Source, rule: Rule) -> tuple[ir.Table, Account]:
         raise DataError(
             f"events: nobody did {what} {since}by as_of={rule.as_of}; there is no funnel to count"
         )
+    _check_values(seen, [*rule.steps, *rule.exclude])
     return seen, account
+
+
+def _check_values(seen: ir.Table, asked: Sequence[Step | Exclude]) -> None:
+    """Raise `DataError` where a condition names text that no event has in that column."""
+    named = {
+        (column, value)
+        for one in asked
+        for column, values in (one.where or {}).items()
+        for value in (values if isinstance(values, (list, tuple, set, frozenset)) else [values])
+        if isinstance(value, str) and column in seen.columns and seen[column].type().is_string()
+    }
+    for column in sorted({column for column, _ in named}):
+        has = {value: (seen[column] == value).any() for name, value in named if name == column}
+        found = seen.aggregate(**has).to_pyarrow().to_pylist()[0]
+        for value in sorted(value for value, is_there in found.items() if not is_there):
+            values = seen.filter(seen[column].notnull())[column].value_counts(name="n")
+            known = values.order_by(ibis.desc("n"), column).limit(20)[column].to_pyarrow()
+            raise DataError(
+                f"events: where={{{column!r}: {value!r}}}: no event has that value; there are "
+                f"{listed(known.to_pylist())}.{suggest(value, known.to_pylist())}"
+            )
 
 
 def _names(rule: Rule) -> list[str]:
