@@ -106,7 +106,21 @@ def identifier(value: ir.Value, skipped: Collection[str] = ()) -> ir.Value:
     return ibis.ifelse(was_float(value), whole, written)
 
 
-NOBODY = "null (null) none (none) nan nil na n/a #n/a <na> undefined - \\n".split() + ["(not set)"]
+NOBODY = [
+    "null",
+    "(null)",
+    "none",
+    "(none)",
+    "nan",
+    "nil",
+    "na",
+    "n/a",
+    "#n/a",
+    "<na>",
+    "undefined",
+    "-",
+    "\\n",
+] + ["(not set)"]
 """What databases and spreadsheets write for a person they do not know, in small letters."""
 
 
