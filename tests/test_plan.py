@@ -250,6 +250,15 @@ def test_the_same_report_twice_is_a_mistake(
     assert told.count("\n  - ") == len(messages)
 
 
+def test_so_it_is_where_other_values_are_wrong(project: Path) -> None:
+    text = (
+        "defaults: {timezone: Mars}\nreports: [{notebook: 01_types, for_each: {top: [07, x, 7]}}]"
+    )
+    told = mistakes(project, text)
+    assert "3 mistakes" in told
+    assert "01_types-07 and 01_types-7, which are the same" in told
+
+
 def test_what_the_command_line_made_alike_is_no_mistake(project: Path) -> None:
     text = "reports: [{notebook: 01_types, parameters: {top: 1}}, {notebook: 01_types}]"
     jobs = prepare(write_plan(project, text), {"top": "3"}).jobs
@@ -308,21 +317,21 @@ reports:
   - notebook: 01_types
     parameters: {api_key: abc}
   - just words
+  - notebook: [01_types]
 """
     told = mistakes(project, text)
     parts = (
         "titel: unknown; known are title",
-        "defaults.top: must be text",
-        "defaults.top: must be a list",
+        "defaults.top: must be text or a list of texts",
         "reports.1.notebook: is missing",
         "reports.1.notebok: unknown",
         "reports.2.retries: must be a whole number",
         "reports.3.paramters: unknown; known are notebook",
-        "reports.4.parameters.code: must be text",
-        "reports.4.parameters.code: must be a list",
+        "reports.4.parameters.code: must be text or a list of texts",
         "reports.4.for_each.code: must not be empty",
         "reports.6: parameter 'api_key' sounds like a secret",
         "reports.7: must be a table of names and values",
+        "reports.8.notebook: must be text",
         "01_type: unknown notebook",
         "defaults: as_of='31.12.2024' is not a date",
         "defaults: timezone='Europe/Lodnon' is not a time zone",

@@ -156,14 +156,8 @@ class _Check:
         Those of which a part is wrong, and those that the command line made alike, are let be.
         """
         own = {*report.parameters, *report.for_each}
-        known = self.notebooks[report.notebook].parameters
         is_faulty = any(line.startswith(f"reports.{number}.") for line in self.mistakes)
-        if (
-            is_faulty
-            or own & set(self.sets)
-            or own - set(known)
-            or set(known) - set(job.parameters)
-        ):
+        if is_faulty or own & set(self.sets) or own - set(job.given):
             return
         first, name = self.made.setdefault(repr((job.notebook, job.parameters)), (number, job.name))
         if first != number:

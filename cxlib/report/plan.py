@@ -112,8 +112,10 @@ def read_plan(path: Path) -> tuple[Plan, list[str]]:
         try:
             return Plan.model_validate(written), list(dict.fromkeys(mistakes))
         except ValidationError as error:
-            mistakes += [_in_words(mistake) for mistake in error.errors()]
-            for holder, key in [_part(written, mistake["loc"]) for mistake in error.errors()]:
+            every = error.errors()
+            found = [mistake for mistake in every if "list[str]" not in mistake["loc"]] or every
+            mistakes += [_in_words(mistake) for mistake in found]
+            for holder, key in [_part(written, mistake["loc"]) for mistake in found]:
                 _leave_out(written, holder, key)
 
 
@@ -126,6 +128,8 @@ def _part(written: dict[str, Any], place: Sequence[Any]) -> tuple[Any, Any]:
         is_report = holder is written and key == "reports"
         if not is_report and not (isinstance(inner, dict) and part in inner):
             break
+        if isinstance(holder, list) and part == "notebook":
+            break  # without it nothing is left of a report
         holder, key = inner, part
     return holder, key
 
@@ -149,8 +153,8 @@ def _check_is_file(path: Path) -> None:
 def _in_words(mistake: Any) -> str:
     kind = Report if len(mistake["loc"]) > 1 else Plan
     known = sorted(kind.model_fields, key=lambda name: name in Asked.model_fields)
-    place = "" if mistake["loc"] else "the plan: "
-    return place + fault_in_words(mistake, known)
+    either = " or a list of texts" if mistake["loc"][-1] == "str" else ""  # of `Text`
+    return fault_in_words(mistake, known) + either
 
 
 def plan_error(path: Path, mistakes: Sequence[str]) -> PlanError:
