@@ -359,6 +359,8 @@ def test_what_could_not_be_read_is_not_told_as_missing(project: Path) -> None:
     ("text", "message"),
     [
         ("reports: [{notebook: ''}]", "reports.1.notebook: must not be empty"),
+        ('{"\\ud800"}', "the plan: "),
+        ('reports: [{notebook: 01_types, parameters: {"\\ud800": 1}}]', "unknown parameter"),
         ("reports: words", "reports: must be a list"),
         ("defaults: {as_of: soon}\ntitle: x", "defaults: as_of='soon' is not a date"),
         ("defaults: {token: soon}\nreports: [{notebook: 01_type}]", "Did you mean '01_types'?"),

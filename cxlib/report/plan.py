@@ -115,6 +115,8 @@ def read_plan(path: Path) -> tuple[Plan, list[str]]:
             every = error.errors()
             found = [mistake for mistake in every if "list[str]" not in mistake["loc"]] or every
             mistakes += [_in_words(mistake) for mistake in found]
+            if not all(mistake["loc"] for mistake in found):  # such as a name that is no Unicode
+                raise plan_error(path, mistakes) from None
             for holder, key in [_part(written, mistake["loc"]) for mistake in found]:
                 _leave_out(written, holder, key)
 
@@ -153,8 +155,9 @@ def _check_is_file(path: Path) -> None:
 def _in_words(mistake: Any) -> str:
     kind = Report if len(mistake["loc"]) > 1 else Plan
     known = sorted(kind.model_fields, key=lambda name: name in Asked.model_fields)
-    either = " or a list of texts" if mistake["loc"][-1] == "str" else ""  # of `Text`
-    return fault_in_words(mistake, known) + either
+    place = "" if mistake["loc"] else "the plan: "
+    either = " or a list of texts" if mistake["loc"][-1:] == ("str",) else ""  # of `Text`
+    return place + fault_in_words(mistake, known) + either
 
 
 def plan_error(path: Path, mistakes: Sequence[str]) -> PlanError:
