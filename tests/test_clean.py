@@ -333,7 +333,9 @@ def test_one_order_is_lost_by_a_rule(
     assert net(cleaned) == kept
     assert (cleaned.raw_rows, cleaned.kept_rows, cleaned.lost_rows) == (3, 2, 1)
     assert cleaned.losses["rows_share"].tolist() == pytest.approx([1 / 3])
-    assert cleaned.losses["revenue_share"].tolist() == pytest.approx([revenue / abs(40 + revenue)])
+    assert cleaned.losses["revenue_share"].tolist() == pytest.approx(
+        [revenue / (40 + abs(revenue))]
+    )
 
 
 def test_missing_money_is_a_loss_not_a_zero() -> None:
@@ -625,7 +627,7 @@ def test_the_limit_counts_rows_and_the_size_of_revenue() -> None:
     with pytest.raises(DataError) as error:
         clean(frame, max_loss=0.3)
     assert str(error.value) == (
-        "orders: cleaning drops 10.0% of 20 rows and 100.0% of the revenue: no_customer 1 (a guest: "
+        "orders: cleaning drops 10.0% of 20 rows and 50.0% of the revenue: no_customer 1 (a guest: "
         "no customer id or e-mail); refund_unmatched 1 (a refund of something that this export does "
         "not hold); mend the export, or allow more with max_loss (now 0.3)"
     )
@@ -658,9 +660,9 @@ def test_one_customer_is_enough() -> None:
     assert clean(orders().iloc[:1]).kept_rows == 1
 
 
-def test_shares_of_a_negative_whole_keep_the_sign_of_the_loss() -> None:
+def test_shares_are_of_the_sizes_of_all_orders_whatever_the_sign_of_their_sum() -> None:
     cleaned = clean(orders(amount=[10, -20, 5]))
-    assert cleaned.losses["revenue_share"].tolist() == [-4.0]
+    assert cleaned.losses["revenue_share"].tolist() == pytest.approx([-20 / 35])
 
 
 def test_revenue_of_nothing_has_no_shares() -> None:

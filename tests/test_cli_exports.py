@@ -45,7 +45,24 @@ def test_check_says_how_an_export_is_read_and_what_is_lost(tmp_path: Path) -> No
     ]
     strict = check(str(path), "--timezone", "Europe/Paris")
     assert strict.exit_code == 2
-    assert "to fix: 59.5% is lost, and cleaning stops above 30%" in strict.stdout
+    assert (
+        "to fix: 59.5% is lost, most of it as cancelled, and cleaning stops above 30%"
+        in strict.stdout
+    )
+
+
+def test_check_of_one_refund_far_above_its_order_says_which_to_look_at(tmp_path: Path) -> None:
+    head = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+    sold = [f"{n},A,mug,2,2011-01-0{n} 09:00:00,5.0,{n},UK" for n in range(1, 6)]
+    back = "C9,A,mug,-2,2011-02-01 09:00:00,45.0,5,UK"
+    path = exports.write(tmp_path / "x.csv", "\n".join([head, *sold, back, ""]))
+    told = check(str(path), "--timezone", "Europe/London")
+    assert told.exit_code == 2
+    assert "-66.7%" in told.stdout, "80 too much refunded, of 4 x 10 kept and 80"
+    assert told.stdout.splitlines()[-1] == (
+        "worth mending: refunded_in_full (66.7%): look at these orders, if more is refunded than was "
+        "paid (such as 5)"
+    )
 
 
 def test_check_of_what_cannot_be_used(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ def account(lines: ir.Table, orders: ir.Table, odd: OddHour, max_loss: float) ->
         revenue=orders["_net"].sum(),
         again=orders["_again"].sum(),
         again_revenue=orders["_again_revenue"].sum(),
+        moved=orders["_net"].abs().sum().fill_null(0.0)
+        + orders["_again_revenue"].abs().sum().fill_null(0.0),
     )
     found = sums.execute()
     again = found[["again", "again_revenue"]].sum()
@@ -63,7 +65,7 @@ def account(lines: ir.Table, orders: ir.Table, odd: OddHour, max_loss: float) ->
         examples=examples,
         dropped=_dropped(orders),
     )
-    return settle(cleaned, lost, notes, max_loss=max_loss)
+    return settle(cleaned, lost, notes, max_loss=max_loss, moved=float(found["moved"].sum()))
 
 
 def _told(

@@ -33,7 +33,8 @@ class Cleaned:
         The kept rows at the contract's grain, materialised in their engine.
     losses : pandas.DataFrame
         One row for each rule that dropped something: ``rule``, ``meaning``, ``rows`` (raw
-        rows), ``rows_share``; for orders also ``revenue`` and ``revenue_share`` (of the raw sum).
+        rows), ``rows_share``; for orders also ``revenue`` and ``revenue_share`` (of the revenue of all
+        raw orders, each by its size: what is negative does not take from the whole).
     raw_rows : int
         Rows of the export; equals ``kept_rows`` plus the sum of the losses.
     kept_rows : int
@@ -154,16 +155,21 @@ class Cleaned:
 
 
 def settle(
-    cleaned: Cleaned, lost: pd.DataFrame, notes: pd.DataFrame | None = None, *, max_loss: float
+    cleaned: Cleaned,
+    lost: pd.DataFrame,
+    notes: pd.DataFrame | None = None,
+    *,
+    max_loss: float,
+    moved: float = 0.0,
 ) -> Cleaned:
     """Return ``cleaned`` with its losses and notes, once they balance and are bearable.
 
     ``lost`` has one row for each rule: ``rule``, ``rows`` and, with money, ``revenue``; ``notes``
-    likewise with ``note``.
+    likewise with ``note``. ``moved`` is what shares of revenue are of: the sizes of all orders.
     """
     contract = cleaned.contract
     assert contract is not None
-    losses = _shares(lost, "rule", LOSSES, cleaned)
+    losses = _shares(lost, "rule", LOSSES, cleaned, moved)
     if cleaned.kept_rows + losses["rows"].sum() != cleaned.raw_rows:
         raise AssertionError(
             f"{contract.name}: {cleaned.raw_rows} raw rows, but {cleaned.kept_rows} kept and "
@@ -171,12 +177,12 @@ def settle(
         )
     seen = cleaned.examples.get("duplicate_event", [])
     check_budget(losses, contract, cleaned.raw_rows, cleaned.kept_rows, max_loss, seen)
-    noted = pd.DataFrame() if notes is None else _shares(notes, "note", NOTES, cleaned)
+    noted = pd.DataFrame() if notes is None else _shares(notes, "note", NOTES, cleaned, moved)
     return replace(cleaned, table=check_types(cleaned.table, contract), losses=losses, notes=noted)
 
 
 def _shares(
-    counts: pd.DataFrame, key: str, words: Mapping[str, Rule], cleaned: Cleaned
+    counts: pd.DataFrame, key: str, words: Mapping[str, Rule], cleaned: Cleaned, moved: float
 ) -> pd.DataFrame:
     """Return counts by rule in the order of the rules, with meanings and shares of the raw sums."""
     order = {name: place for place, name in enumerate(words)}
@@ -187,9 +193,8 @@ def _shares(
         1, "meaning", counts[key].map({name: rule.meaning for name, rule in words.items()})
     )
     counts.insert(3, "rows_share", counts["rows"] / cleaned.raw_rows)
-    raw_revenue = cleaned.raw_revenue
-    if raw_revenue is not None:
-        counts["revenue_share"] = counts["revenue"] / abs(raw_revenue) if raw_revenue else 0.0
+    if cleaned.raw_revenue is not None:
+        counts["revenue_share"] = counts["revenue"] / moved if moved else 0.0
     return counts
 
 

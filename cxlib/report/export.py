@@ -25,7 +25,10 @@ ADVICE = {
     "refund_unmatched": "export further back, so that what was refunded is there",
     "other_currency": "look at each currency by itself",
     "negative_total": "look at these orders: nothing explains the sign",
+    "refunded_in_full": "look at these orders, if more is refunded than was paid",
 }
+SIGNS = ("refund_unmatched", "refunded_in_full", "negative_total")
+"""Rules of which a single order may be worth a look."""
 BIG = 0.05
 """Share of the rows or of the revenue from which a loss is worth mending."""
 
@@ -74,8 +77,8 @@ def check_export(
     too_much = _lost_share(cleaned) > max_loss
     if too_much:
         lines.append(
-            f"to fix: {_lost_share(cleaned):.1%} is lost, and cleaning stops above {max_loss:.0%}; mend "
-            "the export as below, or allow more with max_loss"
+            f"to fix: {_lost_share(cleaned):.1%} is lost, most of it as {_worst(cleaned)}, and cleaning "
+            f"stops above {max_loss:.0%}; mend the export, or allow more with max_loss"
         )
     return Told((*lines, *_what_to_mend(cleaned)), is_usable=not too_much)
 
@@ -174,8 +177,16 @@ def _lost_share(cleaned: clean.Cleaned) -> float:
     return float(cleaned.losses[shares].abs().sum().clip(upper=1).max()) if shares else 0.0
 
 
+def _worst(cleaned: clean.Cleaned) -> str:
+    shares = cleaned.losses.set_index("rule").filter(like="_share").abs().max(axis=1)
+    return str(shares.idxmax())
+
+
 def _what_to_mend(cleaned: clean.Cleaned) -> Iterator[str]:
     for loss in cleaned.losses.to_dict("records"):
         share = max(abs(loss["rows_share"]), abs(loss.get("revenue_share", 0.0)))
-        if share >= BIG and loss["rule"] in ADVICE:
-            yield f"worth mending: {loss['rule']} ({share:.1%}): {ADVICE[loss['rule']]}"
+        rule = loss["rule"]
+        if share >= BIG and rule in ADVICE:
+            few = cleaned.examples.get(rule, []) if rule in SIGNS else []
+            which = f" (such as {listed(few, 3)})" if few else ""
+            yield f"worth mending: {rule} ({share:.1%}): {ADVICE[rule]}{which}"
