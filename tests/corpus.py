@@ -67,6 +67,11 @@ def encodings() -> Iterator[Case]:
         yield Case(f"{encoding}.csv", text(content, encoding), said=said)
         told = {"encoding": encoding}
         yield Case(f"{encoding} told.csv", text(content, encoding), kept=WHOLE, read=told)
+    japanese = named("東京", "テスト", "神戸のパン")
+    yield Case(
+        "shift_jis, which none of the known is.csv", text(japanese, "shift_jis"),
+        said="ask who exported it which, and say so with encoding= in cx.read",
+    )  # fmt: skip
     yield Case("utf-8-sig.csv", text(GOOD, "utf-8-sig"), kept=WHOLE)
     yield Case("utf-16.csv", text(german, "utf-16"), kept=WHOLE)
     yield Case(

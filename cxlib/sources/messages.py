@@ -22,7 +22,8 @@ HIDDEN: dict[str, str] = {}
 """Secrets met in addresses, each with what stands for it in every message from then on."""
 
 ANOTHER_ENCODING = (
-    "if the whole file is in another encoding, say which: encoding='cp1252' in cx.read"
+    "if the whole file is in another encoding, ask who exported it which, and say so with encoding= "
+    "in cx.read"
 )
 SAYINGS = (
     (

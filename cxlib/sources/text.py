@@ -181,7 +181,9 @@ def _likely(head: bytes, at: int) -> str:
     """Name the encoding that the words with accents or other letters look like."""
     words = re.findall(rb"[A-Za-z]*[\x80-\xff]+[A-Za-z\x80-\xff]*", head[at : at + 100_000])
     with_latin = sum(re.search(rb"[A-Za-z]", word) is not None for word in words)
-    if with_latin > len(words) / 2:
+    signs = re.findall(rb"[\x80-\xff]", b"".join(words))
+    n_letters = sum(sign >= b"\xc0" for sign in signs)  # where cp1252 has its letters with accents
+    if with_latin > len(words) / 2 and n_letters > len(signs) / 2:
         name = "cp1252"
     else:
         shares = {name: _share(b"".join(words), name, often) for name, often in OFTEN.items()}
