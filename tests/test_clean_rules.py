@@ -283,6 +283,31 @@ def test_what_cleaning_puts_right_can_be_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (["13/02/24 10:00", "01/01/24 11:00"], "give date_format= ('%d/%m/%y %H:%M' fits all)"),
+        (["13-Feb-2024", "01-Jan-2024"], "give date_format= ('%d-%b-%Y' fits all)"),
+        (["02/13/2024 09:00 AM", "01/01/2024 10:00 PM"], "('%m/%d/%Y %I:%M %p' fits all)"),
+        (["1704067200", "1704200400"], "they look like seconds since 1970: write epoch = 's'"),
+        (["1704067200000", "1704200400000"], "they look like milliseconds since 1970"),
+        (["45292.0", "45293.5"], "they look like day numbers of Excel"),
+        (["1. März 2024", "2. März 2024"], "give date_format= or fix them"),
+    ],
+)
+def test_what_dates_look_like_that_cannot_be_read(days: list[str], said: str) -> None:
+    rows = [order(str(n), ordered_at=day) for n, day in enumerate([*days, ""])]
+    with pytest.raises(cx.DataError) as error:
+        clean(rows)
+    assert said in str(error.value)
+
+
+def test_a_year_of_four_digits_is_not_read_from_two() -> None:
+    rows = [order("1", ordered_at="01/05/24"), order("2", ordered_at="01/05/0024")]
+    with pytest.raises(cx.DataError, match="1 value that does not fit date_format='%d/%m/%Y'"):
+        clean(rows, date_format="%d/%m/%Y")
+
+
+@pytest.mark.parametrize(
     ("columns", "options", "said"),
     [
         ({"amount": ["1.234", "12", "999"]}, {},

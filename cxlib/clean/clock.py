@@ -197,4 +197,8 @@ def by_format(text: ir.Value, date_format: str, engine: str) -> ir.TimestampValu
         return in_utc(_try_to_timestamp(text, spark_format(date_format)), engine)
     if has_offset:
         return in_utc(_try_strptime_with_offset(text, date_format), engine)
-    return _try_strptime(text, date_format)
+    stamp = _try_strptime(text, date_format)
+    if "%Y" not in date_format:
+        return stamp
+    # DuckDB takes the 24 of 01/05/24 for the year 24
+    return ibis.ifelse(text.re_search("[0-9]{4}"), stamp, ibis.null("timestamp"))

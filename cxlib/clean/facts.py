@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cxlib._checks import DataError
-from cxlib.clean.clock import READ_FORMATS, Years, by_format, on_the_wall, years_between
+from cxlib.clean.clock import Years, on_the_wall, years_between
 from cxlib.clean.parse import (
     PLAIN_STAMP,
     Clock,
@@ -20,20 +20,14 @@ from cxlib.clean.parse import (
     has_offset,
     is_plain_number,
     may_be_thousands,
-    text,
     was_float,
     was_hidden,
 )
+from cxlib.clean.unread import first_of, is_filled, unread
 
 KEPT_FACTS = ("hidden_marks", "float_ids")
 """Those that are notes on rows that were kept."""
 LOST_DIGITS = r"^\d(\.\d+)?[eE]\+\d+$"
-FORMATS = [
-    f"{date}{time}"
-    for date in ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d",
-                 "%d/%m/%y", "%m/%d/%y", "%d %b %Y")
-    for time in ("", " %H:%M", " %H:%M:%S")
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ def bits_of(
     for name, stamp in times.items():
         flags[f"moves {name}"] = stamp.moves
         if raw[name].type().is_string():
-            filled = _is_filled(raw[name])
+            filled = is_filled(raw[name])
             flags[f"undated {name}"] = ibis.ifelse(stamp.value.notnull(), False, filled)
             if clock.date_format is None:
                 flags[f"offset {name}"] = has_offset(raw[name])
@@ -85,7 +79,7 @@ def bits_of(
                 flags[f"filled {name}"] = ibis.ifelse(is_plain, True, filled)
     for name, value in numbers.items():
         if not raw[name].type().is_integer():
-            flags[f"unread {name}"] = ibis.ifelse(value.notnull(), False, _is_filled(raw[name]))
+            flags[f"unread {name}"] = ibis.ifelse(value.notnull(), False, is_filled(raw[name]))
         if raw[name].type().is_string():
             is_plain, odd = is_plain_number(raw[name]), may_be_thousands(raw[name])
             flags[f"thousands {name}"] = ibis.ifelse(is_plain, False, odd)
@@ -183,10 +177,11 @@ def _refuse(
     for fact, n in found.items():
         kind, _, name = fact.partition(" ")
         if kind in ("unread", "undated") and n:
-            said = _unread(raw, name, bits.flags[fact], n, clock if kind == "undated" else None)
+            of_dates = clock if kind == "undated" else None
+            said = unread(raw, name, bits.flags[fact], n, clock=of_dates, decimal=decimal)
             raise DataError(f"{table}: {name!r} holds {said}")
         if kind == "digits" and n:
-            first = _first(raw, name, bits.flags[fact])
+            first = first_of(raw, name, bits.flags[fact])
             raise DataError(
                 f"{table}: {name!r} holds {n:,} ids that a spreadsheet has shortened (first: "
                 f"{first[0]!r}, row {first[1]:,}); their last digits are gone: export again as text"
@@ -194,7 +189,7 @@ def _refuse(
         if kind == "offset" and 0 < n < found[f"filled {name}"]:
             raise DataError(f"{table}: {_mixed(raw, name, bits, n, found[f'filled {name}'] - n)}")
         if kind == "thousands" and decimal is None and 0 < n == found[f"pointed {name}"]:
-            first = _first(raw, name, bits.flags[fact])
+            first = first_of(raw, name, bits.flags[fact])
             raise DataError(
                 f"{table}: {name!r} may hold thousands or fractions, for every point in it is "
                 f"followed by three digits (first: {first[0]!r}, row {first[1]:,}); say which "
@@ -202,61 +197,12 @@ def _refuse(
             )
 
 
-def _is_filled(value: ir.Value) -> ir.BooleanValue:
-    if value.type().is_string():
-        return value.strip() != ""
-    return text(value).notnull()
-
-
-def _first(raw: ir.Table, name: str, bad: ir.BooleanValue) -> tuple[object, int]:
-    """Return the first value of a column that is bad, and its row."""
-    numbered = raw.select(value=raw[name], bad=bad).mutate(row=ibis.row_number() + 1)
-    first = numbered.filter(numbered["bad"]).order_by("row").limit(1)
-    value, _, row = first.to_pyarrow().to_pylist()[0].values()
-    return value, row
-
-
 def _mixed(raw: ir.Table, name: str, bits: Bits, n_with: int, n_without: int) -> str:
     """Say how many stamps have an offset and how many have none, and which are the first."""
     has, filled = bits.flags[f"offset {name}"], bits.flags[f"filled {name}"]
-    one, two = _first(raw, name, has), _first(raw, name, filled & ~has)
+    one, two = first_of(raw, name, has), first_of(raw, name, filled & ~has)
     return (
         f"{name!r} mixes {n_with:,} {'stamp' if n_with == 1 else 'stamps'} with an offset from UTC "
         f"(first: {one[0]!r}, row {one[1]:,}) and {n_without:,} without (first: {two[0]!r}, row "
         f"{two[1]:,}); export them in one form"
     )
-
-
-def _unread(raw: ir.Table, name: str, bad: ir.BooleanValue, rows: int, clock: Clock | None) -> str:
-    """Say how many values of a column are bad, which is the first, and what to do."""
-    value, row = _first(raw, name, bad)
-    is_one = rows == 1
-    fault, remedy = f"that {'is' if is_one else 'are'} no number", "give decimal="
-    if clock is not None:
-        fault, remedy = f"that {'is' if is_one else 'are'} no date", "give date_format="
-        if clock.date_format is not None:
-            fault = f"that {'does' if is_one else 'do'} not fit date_format={clock.date_format!r}"
-            remedy = "give another"
-        remedy += _formats(raw[name], clock)
-    return (
-        f"{rows:,} {'value' if is_one else 'values'} {fault} (first: {value!r}, row {row:,}); "
-        f"{remedy} or fix {'it' if is_one else 'them'}"
-    )
-
-
-def _formats(column: ir.StringColumn, clock: Clock) -> str:
-    """Return which known formats fit every value of a column, to be said in a message."""
-    if clock.engine not in READ_FORMATS:
-        return ""
-    filled = _is_filled(column)
-    fits = {
-        form: (by_format(text(column), form, clock.engine).notnull() | ~filled).all()
-        for form in FORMATS
-    }
-    found = column.as_table().aggregate(**fits).execute().iloc[0]
-    fitting = [form for form in FORMATS if found[form]]
-    if not fitting:
-        return ""
-    if len(fitting) == 1:
-        return f" ({fitting[0]!r} fits all)"
-    return f" ({' and '.join(map(repr, fitting))} fit all: the export does not say which)"

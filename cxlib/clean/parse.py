@@ -39,10 +39,11 @@ EASTERN_DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹"
 PLAIN_NUMBER = r"^-?[0-9]{1,12}(\.[0-9]{1,2})?$"
 """Numbers as nearly all exports write them: what fits needs no closer look."""
 GROUPED = {
-    ".": r"^[+-]?(\d+(\.\d+)?|\d{1,3}(,\d{3})+\.\d+)$",
-    ",": rf"^[+-]?(\d+|\d{{1,3}}([.{BLANK}]\d{{3}})+)(,\d+)?$",
+    ".": r"^[+-]?(\d+(\.\d+)?|\d{1,3}(,\d{3})+\.\d+|\d{1,2}(,\d{2})+,\d{3}(\.\d+)?"
+    r"|\d{1,3}(['’]\d{3})+(\.\d+)?)$",
+    ",": rf"^[+-]?(\d+|\d{{1,3}}([.{BLANK}'’]\d{{3}})+)(,\d+)?$",
 }
-GROUP_SIGN = {".": ",", ",": rf"[.{BLANK}]"}
+GROUP_SIGN = {".": "[,'’]", ",": rf"[.{BLANK}'’]"}
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def number(value: ir.Value, decimal: str = ".") -> ir.Value:
     """Return text or numbers as float, null where blank or unreadable.
 
     Thousands may be grouped where that is plain to see: ``1,234.56``, or with ``decimal=","``
-    ``1.234,56`` and ``1 234,56``. ``1,234`` alone could be either and is not read.
+    ``1.234,56`` and ``1 234,56``; ``1'234.56`` and ``12,34,567.50`` as in Switzerland and India.
+    ``1,234`` alone could be either and is not read.
     """
     if value.type().is_string():
         plain = value if decimal == "." else ibis.ifelse(
