@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -34,16 +35,35 @@ def open_postgres(address: str, shown: str) -> ir.Table:
             f"kept; put it into the environment and write '${{WAREHOUSE_URL}}::{name}'"
         )
     server = _session(url, shown.partition("::")[0])
-    schema, _, table = name.rpartition(".")
-    schema = schema or "public"
+    schema, table = _parts(name)
     try:
         return server.table(table, database=schema)
     except TableNotFound:
-        known = server.list_tables(database=schema)
+        schemas = server.schemas()
+    if schema not in schemas:
+        raise DataError(
+            f"source {shown!r}: no schema {schema!r}; the database has {listed(schemas)}."
+            f"{suggest(schema, schemas)}"
+        )
+    known = server.list_tables(database=schema)
     raise DataError(
         f"source {shown!r}: no table {table!r} in schema {schema!r}; it has {listed(known)}."
         f"{suggest(table, known)}"
     )
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Return schema and table; each may stand in double quotes, as in SQL."""
+    in_quotes = r'"(?:[^"]|"")+"'
+    found = re.fullmatch(rf'(?:({in_quotes}|[^".]+)\.)?({in_quotes}|[^".]+)', name)
+    if found is None:
+        schema, _, table = name.rpartition(".")
+        return schema or "public", table
+    schema, table = (
+        part[1:-1].replace('""', '"') if part.startswith('"') else part
+        for part in (found[1] or "public", found[2])
+    )
+    return schema, table
 
 
 def _session(url: str, shown: str) -> Warehouse:

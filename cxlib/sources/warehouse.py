@@ -5,6 +5,7 @@ Imported only when an address asks for it: it needs the extra ``postgres``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,7 +19,7 @@ from ibis.backends.postgres import Backend
 from ibis.backends.sql.compilers.postgres import PostgresCompiler
 
 from cxlib._checks import DataError, UnreachableError
-from cxlib.sources.messages import reason
+from cxlib.sources.messages import reason, without_secrets
 
 OPTIONS = {
     "default_transaction_read_only": "on",
@@ -37,7 +38,6 @@ SETTINGS: dict[str, Any] = {
 FAULTS_OF_THE_SOURCE = (
     psycopg.OperationalError,
     psycopg.DataError,
-    psycopg.errors.InsufficientPrivilege,
 )
 
 
@@ -121,9 +121,17 @@ class Warehouse(Backend):
 
     def begin_anew(self) -> None:
         """Take a new snapshot; what is asked next, until the next call, sees it unchanged."""
-        with telling(self.con.shown):
+        with telling(self.con):
             self.con.rollback()
         self.con.execute("select 1")  # ibis' own transactions then nest in this one
+
+    def schemas(self) -> list[str]:
+        """Name the schemas, less those of the server itself."""
+        found = self.con.execute(
+            "select nspname from pg_namespace where nspname !~ '^pg_' "
+            "and nspname <> 'information_schema' order by 1"
+        )
+        return [name for (name,) in found.fetchall()]
 
     def _register_in_memory_table(self, op: Any) -> None:
         """Do nothing: the compiler writes the rows into the query."""
@@ -134,10 +142,15 @@ class Warehouse(Backend):
 
 
 @contextmanager
-def telling(shown: str) -> Iterator[None]:
+def telling(connection: Any) -> Iterator[None]:
     """Say in words what a server refuses, or that it went away."""
+    shown = connection.shown
     try:
         yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        what = re.sub(r"^permission denied for (\w+) ", r"\1 ", str(error).splitlines()[0])
+        said = f"user {connection.info.user!r} may not read {what}; ask for the right to (GRANT SELECT)"
+        raise DataError(f"source {shown!r}: {without_secrets(said)}") from None
     except FAULTS_OF_THE_SOURCE as error:
         kind = UnreachableError if isinstance(error, psycopg.OperationalError) else DataError
         raise kind(f"source {shown!r}: {reason(error)}") from None
@@ -147,7 +160,7 @@ class _Connection(psycopg.Connection):
     shown: str
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        with telling(self.shown):
+        with telling(self):
             return super().cursor(*args, **kwargs)
 
 
@@ -155,7 +168,7 @@ class _Cursor(psycopg.Cursor):
     connection: Any
 
     def execute(self, *args: Any, **kwargs: Any) -> Any:
-        with telling(self.connection.shown):
+        with telling(self.connection):
             return super().execute(*args, **kwargs)
 
 
@@ -163,11 +176,11 @@ class _ServerCursor(psycopg.ServerCursor):
     connection: Any
 
     def execute(self, *args: Any, **kwargs: Any) -> Any:
-        with telling(self.connection.shown):
+        with telling(self.connection):
             return super().execute(*args, **kwargs)
 
     def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
-        with telling(self.connection.shown):
+        with telling(self.connection):
             return super().fetchmany(*args, **kwargs)
 
     def close(self) -> None:
