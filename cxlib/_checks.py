@@ -53,9 +53,13 @@ def suggest(name: str, choices: Iterable[str]) -> str:
     return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
+LONG = 120
+"""Letters of a name that a list shows."""
+
+
 def listed(names: Iterable[object], most: int = 12) -> str:
-    """Return names as readable text, cut after ``most`` of them."""
-    shown = [str(name) for name in names]
+    """Return names as readable text, cut after ``most`` of them, and each where it is very long."""
+    shown = [name if len(name) <= LONG else f"{name[:LONG]}…" for name in map(str, names)]
     more = f", … ({len(shown) - most} more)" if len(shown) > most else ""
     return (", ".join(shown[:most]) + more) or "none"
 

@@ -168,7 +168,9 @@ def shapes() -> Iterator[Case]:
     yield Case("header only.csv", text(HEADER + "\n"), said="orders: the source has no rows")
     yield Case("header without end.csv", text(HEADER), said="orders: the source has no rows")
     yield Case(
-        "no header.csv", text("\n".join(ROWS) + "\n"), said="no columns 'order_id', 'customer_id'"
+        "no header.csv",
+        text("\n".join(ROWS) + "\n"),
+        said="there seems to be no header, for a column is called '2024-05-01 10:00:00'",
     )
     yield Case(
         "short row.csv",
@@ -191,9 +193,19 @@ def shapes() -> Iterator[Case]:
         "short row far behind.csv", text(late), said="line 60,005 holds 2 fields, its header 5"
     )
     yield Case(
+        "title, period and a blank line above.csv",
+        text("Orders of May, June\nFrom 2024-05-01\n\n" + GOOD),
+        said="its header seems to be in line 4, of 5 fields; remove what stands above it",
+    )
+    yield Case(
+        "a web page.csv",
+        text("\n<!DOCTYPE html><html><body>Please sign in</body></html>\n"),
+        said="it is no export but a web page or XML",
+    )
+    yield Case(
         "title above.csv",
         text("Orders of May\n" + GOOD),
-        said="line 2 holds 5 fields, its header 1",
+        said="its header seems to be in line 2, of 5 fields; remove what stands above it",
     )
     yield Case("blank lines above.csv", text("\n\n" + GOOD), kept=WHOLE)
     yield Case("blank lines between.csv", text(GOOD.replace("\n", "\n\n")), kept=WHOLE)
@@ -328,22 +340,34 @@ def values() -> Iterator[Case]:
     yield Case(
         "both separators.csv",
         text(GOOD.replace("10.00", '"1,234.56"').replace("20.50", '"1.234,56"')),
-        said="'net_revenue' holds 1 value that is no number (first: '1.234,56', row 2); give decimal=",
+        said="'net_revenue' holds 1 value that is no number (first: '1.234,56', row 2); the "
+        "column mixes 1 with a decimal comma and 2 with a decimal point: export all in one form",
     )
-    yield Case("decimal comma.csv", text(GOOD.replace("10.00", '"10,50"')), said="give decimal=")
+    mixes = "mixes 1 with a decimal comma and 2 with a decimal point"
+    yield Case("one decimal comma.csv", text(GOOD.replace("10.00", '"10,50"')), said=mixes)
+    yield Case(
+        "one decimal comma, told.csv", text(GOOD.replace("10.00", '"10,50"')), said=mixes,
+        clean={"decimal": ","},
+    )  # fmt: skip
+    in_india = GOOD.replace("10.00", '"12,34,567.50"').replace("20.50", '"12,34,567"')
+    yield Case("thousands as in India.csv", text(in_india), kept=(3, 3, 2 * 1234567 + 30.5))
+    in_bern = GOOD.replace("10.00", "1'234'567.50").replace("20.50", "1’234")
+    yield Case("thousands as in Switzerland.csv", text(in_bern), kept=(3, 3, 1234567.5 + 1234 + 30))
     comma = (
         GOOD.replace("10.00", '"1.010,00"').replace("20.50", '"20,50"').replace("30.00", '"30,00"')
     )
+    yield Case("decimal comma.csv", text(comma), said="give decimal=',' or fix them")
     yield Case("decimal comma told.csv", text(comma), kept=(3, 3, 1060.5), clean={"decimal": ","})
     yield Case(
         "currency sign.csv",
         one("10.00", "€10.00"),
-        said="holds 1 value that is no number (first: '€10.00', row 1)",
+        said="holds 1 value that is no number (first: '€10.00', row 1); export numbers without a "
+        "currency's sign",
     )
     yield Case(
         "not a number.csv",
         one("10.00", "n/a"),
-        said="holds 1 value that is no number (first: 'n/a', row 1)",
+        said="holds 1 value that is no number (first: 'n/a', row 1); fix it",
     )
     yield Case(
         "infinity.csv",
@@ -436,7 +460,8 @@ def other_kinds() -> Iterator[Case]:
     )
     line = '{"order_id": "007", "customer_id": "a", "ordered_at": "2024-05-01", "net_revenue": 5}\n'
     yield Case("whole.jsonl", text(line), kept=(1, 1, 5.0))
-    yield Case("cut.jsonl", text(line + line[:40]), said="line 2 is no JSON|line 3 is no JSON")
+    yield Case("cut.jsonl", text(line + line[:40]), said="line 2 is no JSON")
+    yield Case("one line bad.jsonl", text(line * 2 + "{x}\n" + line), said="line 3 is no JSON")
     yield Case("no objects.jsonl", text("1\n2\n"), said="line 1 is no JSON object")
     yield Case("empty.jsonl", _bytes(b""), said="it is empty")
     yield Case(

@@ -234,10 +234,9 @@ def test_times_from_parquet_in_nanoseconds(tmp_path: Path) -> None:
          "(first: '31/02/2024', row 2); give another or fix it"),
         ({"amount": ["1", "12,50", "3"]}, {},
          "orders: 'amount' holds 1 value that is no number (first: '12,50', row 2); "
-         "give decimal= or fix it"),
+         "give decimal=',' or fix it"),
         ({"amount": [1.0, 2.0, float("inf")]}, {},
-         "orders: 'amount' holds 1 value that is no number (first: inf, row 3); "
-         "give decimal= or fix it"),
+         "orders: 'amount' holds 1 value that is no number (first: inf, row 3); fix it"),
         ({"ordered_at": ["2024-05-01T10:00Z", "2024-05-01T10:00", ""]}, {},
          "orders: 'ordered_at' mixes 1 stamp with an offset from UTC (first: '2024-05-01T10:00Z', "
          "row 1) and 1 without (first: '2024-05-01T10:00', row 2); export them in one form"),
@@ -285,6 +284,8 @@ def test_missing_columns() -> None:
         clean(orders().drop(columns="customer_id"))
     with pytest.raises(ColumnError, match="orders: no column 'net_revenue'; .* or quantity"):
         clean(orders().drop(columns="amount"))
+    with pytest.raises(ColumnError, match="orders: no columns 'quantity', 'unit_price'"):
+        clean(orders().rename(columns={"amount": "Price"}).assign(Qty=1))
 
 
 def test_preset_with_cancelling_invoices_needs_items(tmp_path: Path) -> None:

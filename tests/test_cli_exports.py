@@ -51,6 +51,12 @@ def test_check_says_how_an_export_is_read_and_what_is_lost(tmp_path: Path) -> No
     )
 
 
+def test_check_names_no_column_that_the_file_does_not_have(tmp_path: Path) -> None:
+    path = exports.write(tmp_path / "x.csv", exports.WOOCOMMERCE)
+    told = check(str(path), "--max-loss", "1").stdout
+    assert "  others     order_number, paid_date, customer_user, billing_first_name" in told
+
+
 def test_check_of_one_refund_far_above_its_order_says_which_to_look_at(tmp_path: Path) -> None:
     head = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
     sold = [f"{n},A,mug,2,2011-01-0{n} 09:00:00,5.0,{n},UK" for n in range(1, 6)]
@@ -113,7 +119,16 @@ def test_a_preset_is_copied_edited_and_used(tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, f"{own}\n")
     assert load_preset(str(own)).rules == load_preset("woocommerce").rules
     text = own.read_text()
-    for name in [*Rules.model_fields, "columns", "keep", "only", "refunds", "cancels", "blank"]:
+    for name in [
+        *Rules.model_fields,
+        "columns",
+        "keep",
+        "only",
+        "refunds",
+        "paid_back",
+        "cancels",
+        "blank",
+    ]:
         assert name in text, f"{name} is not explained"
     own.write_text(text.replace('"order_id"', '"nr"', 1))
     path = exports.write(tmp_path / "x.csv", exports.WOOCOMMERCE.replace("order_id", "nr", 1))

@@ -208,6 +208,27 @@ def test_names_with_quotes_are_names(there: dict[str, Any]) -> None:
     assert there["orders"].table.count().execute() > 0
 
 
+def test_a_schema_and_a_table_in_quotes_and_one_that_may_not_be_read(
+    address: str, there: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = ibis.connect(address)
+    for statement in (
+        'create schema "Sales"',
+        'create table "Sales"."My ""Orders""" as select 1 as user_id',
+        f"create role guest login password '{SECRET}'",
+        'grant usage on schema "Sales" to guest',
+    ):
+        writer.raw_sql(statement)
+    writer.con.commit()
+    writer.disconnect()
+    in_quotes = '${WAREHOUSE_URL}::"Sales"."My ""Orders"""'
+    assert cx.read(in_quotes).table.count().execute() == 1
+    monkeypatch.setenv("WAREHOUSE_URL", address.replace("//shop:", "//guest:"))
+    with pytest.raises(cx.DataError, match="user 'guest' may not read table") as error:
+        cx.read(in_quotes).table.count().execute()
+    assert SECRET not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

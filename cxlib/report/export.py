@@ -103,7 +103,8 @@ def _how_read(raw: sources.Raw) -> Iterator[str]:
     if raw.preset is not None and raw.preset.note:
         yield f"  mind: {raw.preset.note}"
     taken = [f"{ours} = {theirs}" for ours, theirs in raw.taken.items() if ours != theirs]
-    others = [name for name in raw.table.columns if name not in raw.taken]
+    made = ("cancelled_at", "refunded") if raw.preset is not None else ()
+    others = [name for name in raw.table.columns if name not in (*raw.taken, *made)]
     if taken:
         yield f"  columns    {listed(taken, 30)}"
     if others:

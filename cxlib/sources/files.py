@@ -16,10 +16,9 @@ from cxlib._checks import DataError, ParameterError
 from cxlib.sources.engine import Opened, engine, quoted
 from cxlib.sources.formats import Layout, layouts
 from cxlib.sources.messages import absence, reading
-from cxlib.sources.sheet import Sheet, sheet
+from cxlib.sources.sheet import Sheet, check_width, sheet
 from cxlib.sources.text import Text, examine
 
-MOST_COLUMNS = 2_000
 TEXT = (".csv", ".tsv", ".txt")
 JSON = (".json", ".jsonl", ".ndjson")
 SUFFIXES = (*TEXT, *JSON, ".parquet")
@@ -55,7 +54,8 @@ def open_files(
             )
         if FROM in opened.table.columns:
             opened = replace(opened, table=_with_file(opened.table, read_from, paths))
-        return _checked(opened)
+        check_width(len(opened.table.columns), shown)
+        return opened
 
 
 def _paths(address: str, shown: str) -> list[Path]:
@@ -92,17 +92,6 @@ def _remedy(kinds: Iterable[str]) -> str:
     if {".xlsx", ".xls", ".ods"} & set(kinds):
         return "; save the sheet as CSV UTF-8"
     return "; unpack it first" if {".zip", ".bz2", ".xz", ".7z"} & set(kinds) else ""
-
-
-def _checked(opened: Opened) -> Opened:
-    """Return ``opened`` unless it is too wide for anything to be made of it."""
-    width = len(opened.table.columns)
-    if width > MOST_COLUMNS:
-        raise DataError(
-            f"source {opened.name!r}: it has {width:,} columns, of which at most {MOST_COLUMNS:,} can "
-            "be read; export the few that you need"
-        )
-    return opened
 
 
 def _with_file(table: ir.Table, read_from: list[Path], paths: list[Path]) -> ir.Table:

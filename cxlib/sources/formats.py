@@ -84,6 +84,7 @@ class Preset(BaseModel):
     lacks: dict[str, str] = {}
     only: dict[str, list[str]] = {}
     refunds: dict[str, list[str]] = {}
+    paid_back: dict[str, list[str]] = {}
     cancels: dict[str, list[str]] = {}
     blank: dict[str, list[str]] = {}
     layout: Layout | None = None
@@ -144,8 +145,9 @@ NEW = """\
 #     a dot goes into a nested column). All of [columns] must be there, [keep] where they are.
 #     Orders need order_id, customer_id, ordered_at and the money: net_revenue, or amount (with
 #     refunded), or quantity and unit_price with item_id. Events need user_id, event, occurred_at.
-# [only], [refunds], [cancels]: rows by the word in a column: those that are meant at all, those
-#     that give their amount back, those that undo their order. [blank]: words that mean nothing.
+# [only], [refunds], [paid_back], [cancels]: rows by the word in a column: those that are meant at
+#     all, those that give their amount back, orders that were paid back in full, those that undo
+#     their order. [blank]: words that mean nothing.
 # [rules]:
 #     encoding = "cp1252"              of a text file that is not UTF-8
 #     timestamps = "local"             what a stamp without offset means: local, utc, or offset

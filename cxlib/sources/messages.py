@@ -47,8 +47,8 @@ SAYINGS = (
         r"its lines end in different ways, or a quote in it is not closed; export again",
     ),
     (
-        r"Malformed JSON.* at byte (\d+) in line (\d+): ([^.]*)",
-        r"line \2 is no JSON (byte \1: \3); mend that line, or export again",
+        r"Malformed JSON.* at byte (\d+) in (line|record)(?:/value)? (\d+): ([^.]*)",
+        r"\2 \3 is no JSON (byte \1: \4); mend that line, or export again",
     ),
     (
         r"Could not set lock on file.*\(PID (\d+)\)",
@@ -92,8 +92,12 @@ def reason(error: Exception) -> str:
     for pattern, words in SAYINGS:
         found = re.search(pattern, text, re.DOTALL)
         if found:
-            told = re.sub(r"(?<=line )\d+", lambda line: f"{int(line[0]):,}", found.expand(words))
-            return without_secrets(told)
+            number = re.search(r"(?<=line )\d+|(?<=record )\d+", found.expand(words))
+            if number is None:
+                return without_secrets(found.expand(words))
+            place = int(number[0]) - (" is no JSON" in words)  # DuckDB says the one behind it
+            before, after = number.string[: number.start()], number.string[number.end() :]
+            return without_secrets(f"{before}{place:,}{after}")
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if line and not line.startswith(UNSAID)]
     short = "; ".join(said[:2])[:400] or type(error).__name__

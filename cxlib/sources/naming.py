@@ -255,21 +255,23 @@ def _undone(
 ) -> dict[str, ir.Value]:
     """Let rows that refund say so in ``refunded``, rows that cancel in ``cancelled_at``.
 
-    A refund that names no amount is of the whole order.
+    A refund that names no amount is of the whole order; an order that was paid back has both.
     """
-    if not {"amount", when} <= set(values) or not (preset.refunds or preset.cancels):
+    gives_back = bool(preset.refunds or preset.paid_back)
+    if not {"amount", when} <= set(values) or not (gives_back or preset.cancels):
         return values
     nothing = ibis.null("string")
     amount = values["amount"].cast("string").nullif("")
     back = values["refunded"].cast("string").nullif("") if "refunded" in values else nothing
     refunds, cancels = _is_one_of(table, preset.refunds), _is_one_of(table, preset.cancels)
     back = ibis.ifelse(refunds, ibis.coalesce(back, amount), back)
+    back = ibis.ifelse(_is_one_of(table, preset.paid_back), amount, back)
     whole = cancels | (refunds & back.isnull())
     marked = ibis.ifelse(whole, values[when].cast("string"), nothing)
     if "cancelled_at" in values:
         marked = ibis.coalesce(values["cancelled_at"].cast("string").nullif(""), marked)
     undone = {"amount": ibis.ifelse(refunds, nothing, amount), "cancelled_at": marked}
-    return {**values, **undone, **({"refunded": back} if preset.refunds else {})}
+    return {**values, **undone, **({"refunded": back} if gives_back else {})}
 
 
 def _only(table: ir.Table, preset: Preset) -> tuple[ir.Table, tuple[str, ...]]:

@@ -37,6 +37,10 @@ WORDS = {
 }
 
 
+VALUE = re.compile(r"^\s*(\d{4}-\d\d-\d\d[ T]\d\d:\d\d.*|-?\d+[.,]\d\d)\s*$")
+"""What is a stamp or an amount, and no name of a column."""
+
+
 def recognised(table: ir.Table, name: str) -> tuple[Preset, str] | None:
     """Return the preset whose columns the table has, and why; None where there is none.
 
@@ -94,6 +98,13 @@ def check_needed(
         raise ColumnError(
             f"{contract}: no {what} {', '.join(map(repr, missing))}: it was read as {preset.name}, "
             f"which holds {preset.table}{advice}"
+        )
+    value = next((name for name in have if VALUE.search(name)), None)
+    if value is not None:
+        raise ColumnError(
+            f"{contract}: there seems to be no header, for a column is called {value[:40]!r}: write "
+            f"the names of the columns above the first row; {what} {', '.join(map(repr, missing))} "
+            "must be there"
         )
     guesses = guessed(missing, [name for name in have if name not in needed])
     pairs = {name: guesses.get(name, "your name") for name in missing}

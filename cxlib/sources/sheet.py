@@ -13,6 +13,9 @@ from cxlib.sources.naming import plain
 from cxlib.sources.text import Text
 
 SIGNS: tuple[str, ...] = (",", ";", "\t", "|")
+MOST_COLUMNS = 2_000
+MOST_ABOVE = 20
+"""Lines above a header, such as the title and the period of a report."""
 RECORDS = 100
 """Records at the beginning of a file whose fields are counted."""
 
@@ -62,10 +65,12 @@ def sheet(text: Text, shown: str) -> Sheet:
         )
     if not beginning.fit[0]:
         _check_one_column(found, shown, skip)
+    check_width(len(beginning.records[0][1]), shown)
     names, repeated = _names(beginning.records[0][1])
     for line, record in beginning.records[1:]:
         is_longer = len(record) == len(names) + 1 and not record[-1]
         if record and len(record) != len(names) and not is_longer:
+            _check_preamble(beginning, shown, skip)
             fields = f"{len(record):,} field{'s' * (len(record) != 1)}"
             raise DataError(
                 f"source {shown!r}: line {line + skip:,} holds {fields}, its header {len(names):,}; "
@@ -81,12 +86,30 @@ def _check_one_column(found: Mapping[str, _Beginning], shown: str, skip: int) ->
             raise DataError(
                 f"source {shown!r}: line {1 + skip:,} opens a quote that is not closed; mend its header"
             )
-        widths = [len(record) for _, record in beginning.records[1:] if record]
-        if widths and min(widths) > 1 and len(set(widths)) == 1:
-            raise DataError(
-                f"source {shown!r}: line {beginning.records[1][0] + skip:,} holds {widths[0]:,} "
-                "fields, its header 1; remove what stands above the header"
-            )
+        _check_preamble(beginning, shown, skip)
+
+
+def _check_preamble(beginning: _Beginning, shown: str, skip: int) -> None:
+    """Raise if a few shorter lines stand above what is one table from there to the end."""
+    filled = [(line, len(record)) for line, record in beginning.records if record]
+    width = filled[-1][1]
+    above = next((n for n, (_, one) in enumerate(filled) if one == width), 0)
+    is_table = len(filled) > above + 1 and all(one == width for _, one in filled[above:])
+    if 0 < above <= MOST_ABOVE and is_table and max(one for _, one in filled[:above]) < width:
+        line = filled[above][0] + skip
+        raise DataError(
+            f"source {shown!r}: its header seems to be in line {line:,}, of {width:,} fields; remove "
+            "what stands above it"
+        )
+
+
+def check_width(width: int, shown: str) -> None:
+    """Raise if a table is too wide for anything to be made of it."""
+    if width > MOST_COLUMNS:
+        raise DataError(
+            f"source {shown!r}: it has {width:,} columns, of which at most {MOST_COLUMNS:,} can be "
+            "read; export the few that you need"
+        )
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,13 @@ def examine(path: Path, shown: str, encoding: str | None = None) -> Text:
         text = _decoded(head, found, is_whole, shown, is_said=wanted is not None)
         if not text.strip("\ufeff\r\n\t ,;|"):
             raise DataError(f"source {shown!r}: it is empty")
+        if re.match(
+            r"\s*<(!doctype html|html|\?xml)\b", text.removeprefix("\ufeff"), re.IGNORECASE
+        ):
+            raise DataError(
+                f"source {shown!r}: it is no export but a web page or XML, perhaps that of a login or "
+                "of an error; open it in a browser, and download the export again"
+            )
         state = (str(path), path.stat().st_mtime_ns, path.stat().st_size, found)
         if state not in LOOKED_THROUGH:
             _check_nul(stream, head, found, shown)
