@@ -257,7 +257,7 @@ def shapes() -> Iterator[Case]:
     yield Case(
         "HTML under another name.csv",
         text("<!doctype html><p>Sign in\n"),
-        said="no columns 'order_id'",
+        said="it is no export but a web page",
     )
     yield Case(
         "Parquet under another name.csv",
