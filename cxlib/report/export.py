@@ -185,9 +185,9 @@ def _worst(cleaned: clean.Cleaned) -> str:
 
 def _what_to_mend(cleaned: clean.Cleaned) -> Iterator[str]:
     for loss in cleaned.losses.to_dict("records"):
-        share = max(abs(loss["rows_share"]), abs(loss.get("revenue_share", 0.0)))
-        rule = loss["rule"]
+        rule, money = loss["rule"], abs(loss.get("revenue_share", 0.0))
+        share = money if rule == "refunded_in_full" else max(abs(loss["rows_share"]), money)
         if share >= BIG and rule in ADVICE:
             few = cleaned.examples.get(rule, []) if rule in SIGNS else []
-            which = f" (such as {listed(few, 3)})" if few else ""
+            which = f" (such as {listed(few[:3])})" if few else ""
             yield f"worth mending: {rule} ({share:.1%}): {ADVICE[rule]}{which}"
