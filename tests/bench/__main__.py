@@ -15,6 +15,7 @@ import fuzz
 import ltv
 import report
 import retention
+import scale
 
 
 def median_seconds(work: Callable[[], object], times: int = 3) -> float:
@@ -66,3 +67,4 @@ if __name__ == "__main__":
     experiment.main()
     fuzz.main()
     report.main()
+    scale.main()

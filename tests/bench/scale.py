@@ -1,8 +1,8 @@
 """How time, memory and what reaches Python grow with the data: the slopes of docs/scale.md.
 
 Run as ``python tests/bench/scale.py [sizes …]``. Each analysis at each size runs in a process of
-its own with two threads, `ROUNDS` times; the slope is that of log seconds on log rows, over sizes
-from which the fixed cost was taken off (that of the smallest file).
+its own with two threads, `ROUNDS` times; the slope is that of log seconds on log rows between the
+two largest sizes, where fixed costs weigh least.
 """
 
 from __future__ import annotations
@@ -110,25 +110,17 @@ def measure(name: str, path: str, tiny: str) -> None:
     print(json.dumps({"seconds": seconds, "megabytes": peak_megabytes(), "rows": sum(moved)}))
 
 
-def slope(sizes: list[int], seconds: list[float]) -> float:
-    """Return the slope of log seconds on log rows."""
-    return statistics.linear_regression([*map(math.log, sizes)], [*map(math.log, seconds)]).slope
-
-
 def grown(name: str, files: dict[int, str]) -> None:
-    """Print one analysis at every size, and its slope past the fixed cost."""
+    """Print one analysis at every size, and the slope of log seconds on log rows at the end."""
     told, seconds = [], []
-    fixed = 0.0
-    for size, path in files.items():
+    for path in files.values():
         runs = [alone(name, path) for _ in range(ROUNDS)]
         at = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        if size == TINY:
-            fixed = at["seconds"]
-            continue
         told.append(f"{at['seconds']:.2f} s, {at['megabytes']:,.0f} MB, {at['rows']:,.0f} rows")
-        seconds.append(max(at["seconds"] - fixed, 1e-3))
-    sizes = [size for size in files if size != TINY]
-    print(f"| {name} | {' | '.join(told)} | {slope(sizes, seconds):.2f} |", flush=True)
+        seconds.append(at["seconds"])
+    *_, less, more = files
+    slope = math.log(seconds[-1] / seconds[-2]) / math.log(more / less)
+    print(f"| {name} | {' | '.join(told)} | {slope:.2f} |", flush=True)
 
 
 def main(sizes: tuple[int, ...] = SIZES) -> None:
@@ -144,7 +136,7 @@ def main(sizes: tuple[int, ...] = SIZES) -> None:
             write_orders(Path(path), n)
         for analyses, files in ((ON_EVENTS, events), (ON_ORDERS, orders)):
             for name in analyses:
-                grown(name, files)
+                grown(name, {n: files[n] for n in sizes})
 
 
 if __name__ == "__main__":
