@@ -268,7 +268,7 @@ def test_the_share_of_carts_of_users_with_one_each_is_wilsons_and_of_equal_pairs
     ("change", "error", "message"),
     [
         ({"value": "wrth"}, cx.ColumnError, "Did you mean 'worth'"),
-        ({"value": "price"}, cx.ColumnError, "give another value= or value=None"),
+        ({"value": "price"}, cx.ColumnError, "Give another value= or value=None"),
         ({"value": "event"}, cx.ColumnError, "'event' holds string, not numbers"),
         ({"checkout": "chekout"}, cx.DataError, "the nearest names are 'checkout'"),
         ({"remove": "zz"}, cx.DataError, "no event is named 'zz'"),

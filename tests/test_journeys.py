@@ -446,7 +446,7 @@ def test_bad_arguments(name: str, change: dict, error: type, message: str) -> No
             cx.touch_credit,
             {"purchase": "b", "channel": "x"},
             cx.ColumnError,
-            "give another channel= or channel=None",
+            "Give another channel= or channel=None",
         ),
         (cx.touches, {"purchase": "zz"}, cx.DataError, "no event is named 'zz'"),
         (cx.touches, {"purchase": "b"}, cx.DataError, "give a shorter lookback="),

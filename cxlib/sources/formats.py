@@ -197,7 +197,7 @@ def _preset(stem: str, text: str, shown: str) -> Preset:
         return Preset.model_validate({**written, "name": stem})
     except ValidationError as error:
         faults = (fault_in_words(one, _known(one["loc"])) for one in error.errors())
-        raise ParameterError(f"preset={shown!r} is not a preset: {listed(faults)}") from None
+        raise ParameterError(f"preset={shown!r} is not a preset: {'; '.join(faults)}") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ParameterError(f"preset={shown!r} is not a preset: {error}") from None
 
