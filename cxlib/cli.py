@@ -30,6 +30,10 @@ DEBUG = "cxlib.debug"
 class _Told(click.Group):
     """Tells every error in words and ends with its exit code; no traceback unless asked."""
 
+    def main(self, *given: Any, **more: Any) -> Any:
+        _open_streams()
+        return super().main(*given, **more)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -53,6 +57,19 @@ class _Told(click.Group):
                 err=True,
             )
             ctx.exit(FAULT)
+
+
+def _open_streams() -> None:
+    """Put nothing in the place of a stream that a scheduler closed: all three are counted on.
+
+    A file that took the number of one would be written to by whoever prints.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 @click.group(cls=_Told, context_settings={"help_option_names": ["-h", "--help"]})

@@ -69,6 +69,21 @@ def test_reports_run_at_once_and_one_that_fails_stops_no_other(project: Path) ->
     assert str(project) not in (folder / "run.json").read_text()
 
 
+def test_reports_know_the_environment_of_now_not_of_the_first_run(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.warm_up()  # begins the process that reports are forked from
+    monkeypatch.setenv("SHOP_OF_NOW", "the second")
+    write_notebook(
+        project, "04_says", "x: int = 1", "# Says", "import os", "os.environ['SHOP_OF_NOW']"
+    )
+    write_plan(project, "defaults: {as_of: 2024-12-31}\nreports: [{notebook: 04_says}]")
+    done = cx("reports/plans/weekly.yml")
+    assert done.exit_code == 0, done.output
+    page = project / "reports" / "runs" / "weekly" / "2024-12-31" / "04_says.html"
+    assert "the second" in page.read_text()
+
+
 def test_a_wrong_plan_is_told_in_one_list_and_publishes_nothing(project: Path) -> None:
     write_plan(project, "defaults: {contry: x}\nreports: [{notebook: 1_fine}]")
     done = cx("reports/plans/weekly.yml")

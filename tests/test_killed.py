@@ -218,9 +218,9 @@ def test_a_folder_that_is_read_only_is_said(project: Path) -> None:
     assert line.endswith("Permission denied; name another folder with --output")
 
 
-@pytest.mark.parametrize("streams", ["2>/dev/full", ">/dev/full"])
+@pytest.mark.parametrize("streams", ["2>/dev/full", ">/dev/full", ">&-", "<&- >&- 2>&-"])
 def test_a_run_does_its_work_whoever_listens(project: Path, streams: str) -> None:
-    """A scheduler's log may be on a disk that is full."""
+    """A scheduler's log may be on a disk that is full, and some schedulers close the streams."""
     write_plan(project, "reports: [{notebook: works}]")
     process = start(project, prefix=["sh", "-c", f'"$@" {streams}', "sh"])
     process.communicate(timeout=120)

@@ -150,7 +150,9 @@ class _Attempt:
         self.turn = turn
         self.answers, answering = CONTEXT.Pipe(duplex=False)
         self.process = CONTEXT.Process(
-            target=_apart, args=(turn.task, answering, home, threads), name=turn.task.job.name
+            target=_apart,
+            args=(turn.task, answering, home, threads, dict(os.environ)),
+            name=turn.task.job.name,
         )
         self.process.start()  # for the first one, when everything is imported
         answering.close()
@@ -188,9 +190,13 @@ class _Attempt:
         self.answers.close()
 
 
-def _apart(task: Task, answers: Connection, home: str, threads: int) -> None:
+def _apart(
+    task: Task, answers: Connection, home: str, threads: int, environment: dict[str, str]
+) -> None:
     """Make a report; this is all that its process does."""
     os.setsid()
+    os.environ.clear()  # what it was forked from knows only the environment of its own beginning
+    os.environ.update(environment)
     settle_in(home)
     os.environ.setdefault(THREADS, str(threads))
     if task.job.limits.memory_bytes is not None:
