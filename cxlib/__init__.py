@@ -66,7 +66,7 @@ _HOMES = {
     ),
     "ltv": ("fit_ltv", "compare_ltv", "holdout_ltv", "load_ltv", "ltv_summary"),
     "headline": ("headline",),
-    "show": ("show",),
+    "show": ("show", "withhold"),
 }
 _MODULES = ("explore", "plot", "simulate")
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

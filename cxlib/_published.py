@@ -59,6 +59,25 @@ TOKEN = re.compile(r"[^\s\"'<>]+")
 HIDDEN_ADDRESS = "(address hidden)"
 
 
+_standing = ""
+
+
+def stand_in_doubt(why: str | None) -> None:
+    """Let all that is shown from now on be no basis for a decision; None lifts it."""
+    global _standing
+    _standing = why or ""
+
+
+def standing_doubt() -> str:
+    """Return why nothing that is shown now is a basis for a decision; empty if nothing says so."""
+    return _standing
+
+
+def doubt_in_words(why: str) -> str:
+    """Return what stands where numbers are withheld, or beside them in JupyterLab."""
+    return f"{'Withheld' if is_published() else 'Not to be relied on'}: {why}"
+
+
 def is_published() -> bool:
     """Say whether what is shown here goes to readers."""
     return MIN_GROUP in os.environ
@@ -112,7 +131,7 @@ class Fit:
                 "notebook that declares show_ids: bool = True shows them."
             )
         if self.doubt:
-            return f"{'Withheld' if is_published() else 'Not to be relied on'}: {self.doubt}"
+            return doubt_in_words(self.doubt)
         told, least = [], min_group()
         if self.joined:
             bins = "1 bin" if self.joined == 1 else f"{self.joined} bins"
@@ -155,7 +174,7 @@ def fit_to_show(table: pd.DataFrame) -> Fit:
             return _without_persons(table)
         table = _without_addresses(table)
     least = min_group()
-    if doubt := str(table.attrs.get(DOUBT, "")):
+    if doubt := str(table.attrs.get(DOUBT, "") or standing_doubt()):
         return _doubtful(table, doubt, least)
     table, joined = _coarser(table, least)
     small, poor = _small(table, least), _poor(table, least)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cxlib._checks import ParameterError, check_choice
-from cxlib._published import min_group
+from cxlib._published import min_group, standing_doubt
 
 HEADLINE_MIME = "application/vnd.cx.headline+json"
 """Carries a `Headline` in a notebook's output, from where the report collects it."""
@@ -163,6 +163,7 @@ def headline(
     check_choice("unit", unit, UNITS)
     if n is not None and 0 < n < min_group():
         withheld = withheld or f"fewer than {min_group()} people"
+    withheld = withheld or standing_doubt()
     if withheld:
         return Headline(name.strip(), None, unit=unit, withheld=withheld)
     value = _finite(name, "value", value)

@@ -25,7 +25,7 @@ METADATA = {
 }
 PARAMETERS = """\
 source: str = "../data/sample/orders.csv"
-preset: str | None = "shopify"
+preset: str | None = None
 as_of: str = "2024-12-31"
 timezone: str = "Europe/London\""""
 CELLS = (
@@ -34,6 +34,8 @@ CELLS = (
     PARAMETERS,
     "## What was read, and what was left out",
     "orders = cx.clean_orders(cx.read(source, preset=preset), timezone=timezone)\norders",
+    "## Is it fresh?\n\nWhere the data end before the as-of day, all that follows is withheld.",
+    'cx.withhold(cx.freshness(orders, as_of=as_of)["doubt"][0])',
     "## A first finding\n\nSay what to look for, then show the table.",
     "table = cx.retention(orders, as_of=as_of)\n"
     "curve = cx.retention_curve(table)\n"

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from cxlib._checks import ParameterError, lasting
 from cxlib._csv import to_csv
-from cxlib._published import FITTED, MONEY, fit_to_show, is_published
+from cxlib._published import (
+    FITTED,
+    MONEY,
+    doubt_in_words,
+    fit_to_show,
+    is_published,
+    stand_in_doubt,
+    standing_doubt,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,11 +81,57 @@ def _aligned(markup: str, words: Sequence[bool]) -> str:
 
 def told(verdict: str, *tables: pd.DataFrame | Shown, beside: str = "") -> str:
     """Return a result as Jupyter shows it: its verdict, what stands beside it, and small tables."""
+    if is_published() and standing_doubt():
+        return f"<p>{html.escape(doubt_in_words(standing_doubt()))}</p>"
     below = f"<br>{html.escape(beside)}" if beside else ""
     parts = [part if isinstance(part, Shown) else show(part) for part in tables]
     return f"<p><strong>{html.escape(verdict)}</strong>{below}</p>" + "".join(
         part._repr_html_() for part in parts
     )
+
+
+def withhold(why: str | None) -> Shown | None:
+    """Let no number be published from here on, if there is a reason why.
+
+    Parameters
+    ----------
+    why : str or None
+        Such as the ``doubt`` of `freshness`; None, where nothing speaks against the data, lets
+        numbers be published (again).
+
+    Returns
+    -------
+    Shown or None
+        The reason, for the page; None if there is none. After it a published report shows the
+        reason in the place of every table, picture, result and headline; in JupyterLab they are
+        shown with it.
+
+    Raises
+    ------
+    ParameterError
+        ``why`` is no text.
+
+    Examples
+    --------
+    >>> import cxlib as cx, pandas as pd
+    >>> days = pd.date_range("2024-01-01", "2024-01-31")
+    >>> orders = pd.DataFrame({"order_id": range(31), "customer_id": "ann", "ordered_at": days,
+    ...     "net_revenue": 20.0})
+    >>> cx.withhold(cx.freshness(orders, as_of="2024-02-29")["doubt"][0])
+    No number below is to be relied on: the data end on 2024-01-31, 29 days before as_of=2024-02-29: give the day the data end
+    >>> cx.withhold(None)
+    """
+    import pandas as pd
+
+    if not isinstance(why, str | None):
+        raise ParameterError(f"why={why!r} is no text; say why numbers are withheld, or give None")
+    stand_in_doubt(why)
+    if not why:
+        return None
+    below = (
+        "All numbers below are withheld" if is_published() else "No number below is to be relied on"
+    )
+    return Shown(pd.DataFrame(), f"{below}: {why}")
 
 
 def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = None) -> Shown:

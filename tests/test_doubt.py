@@ -105,6 +105,36 @@ def test_a_part_of_a_doubtful_table_is_as_doubtful(for_readers: None) -> None:
     assert doubted(pd.DataFrame({"n": [100]}), None).attrs == {}
 
 
+@pytest.fixture
+def curve() -> pd.DataFrame:
+    return cx.retention_curve(cx.retention(shop(), as_of="2023-12-31"))
+
+
+def test_from_a_doubt_on_nothing_is_told_to_readers(
+    sound: LtvFit, curve: pd.DataFrame, for_readers: None
+) -> None:
+    said = cx.withhold("the data end early")
+    assert repr(said) == "All numbers below are withheld: the data end early"
+    assert repr(cx.show(curve, name="curve")) == "Withheld: the data end early"
+    assert cx.plot.retention_curve(curve).figure.reading == "Withheld: the data end early"  # type: ignore[union-attr]
+    card = cx.headline("kept", 0.5, unit="share")
+    assert (card.value, card.withheld) == (None, "the data end early")
+    assert sound._repr_html_() == "<p>Withheld: the data end early</p>"
+    assert cx.withhold(None) is None
+    assert "Withheld" not in repr(cx.show(curve))
+    assert cx.headline("kept", 0.5, unit="share").value == 0.5
+
+
+def test_who_works_on_doubtful_data_sees_them_with_the_reason(curve: pd.DataFrame) -> None:
+    said = cx.withhold("the data end early")
+    assert repr(said) == "No number below is to be relied on: the data end early"
+    told = repr(cx.show(curve))
+    assert told.endswith("\nNot to be relied on: the data end early")
+    assert len(told.splitlines()) == len(curve) + 2
+    with pytest.raises(cx.ParameterError, match="is no text"):
+        cx.withhold(True)  # type: ignore[arg-type]
+
+
 # Experiments
 
 
@@ -138,7 +168,12 @@ def test_effects_of_an_experiment_that_cannot_be_trusted_are_withheld(for_reader
     assert "Withheld: the check" in html
     assert "logs reach as_of" in html
     assert "lift" not in html
-    for table in (late.table, late.over_time(n_dates=3), late.novelty(n_days=2)):
+    for table in (
+        late.table,
+        late.over_time(n_dates=3),
+        late.novelty(n_days=2),
+        late.distribution("order"),
+    ):
         assert repr(cx.show(table)) == f"Withheld: {late.doubt}"
     assert cx.plot.experiment(late.table).figure.alt == f"Withheld: {late.doubt}"  # type: ignore[union-attr]
 

@@ -267,9 +267,21 @@ def test_a_funnel_that_the_log_does_not_cover_is_withheld(
     assert [(card.value, card.withheld) for card in cards] == [(None, why)] * 5
 
 
-def test_retention_past_the_end_of_the_data_is_withheld() -> None:
+def test_retention_past_the_end_of_the_data_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = {"source": str(FOLDER.parent / "data" / "sample" / "orders.csv"), "as_of": "2025-12-31"}
     without = "time_to_second_order cohort_by kept rfm"
     names, cards = names_after(FOLDER / "01_cohort_retention.ipynb", without, **ours)
     assert [(card.value, card.withheld) for card in cards] == [(None, LATE)] * 4
     assert names["newest"].groupby("age")["cohort"].nunique().to_dict() == {1: 6, 3: 6, 6: 6}
+    monkeypatch.setenv("CX_MIN_GROUP", "10")
+    for table in (names["table"], names["curve"]):
+        assert repr(cx.show(table, name="cohorts")) == f"Withheld: {LATE}"
+
+
+def test_every_page_that_counts_up_to_as_of_asks_whether_the_data_reach_it() -> None:
+    """Before its first finding; the first page is there to show what is wrong with the data."""
+    for path in NOTEBOOKS[1:]:
+        sources = [cell.source for cell in code_cells(nbformat.read(path, as_version=4))]
+        asks = next(place for place, source in enumerate(sources) if "cx.withhold(" in source)
+        shows = [place for place, source in enumerate(sources) if "cx.plot." in source]
+        assert asks < shows[0] or "sample_ratio" in sources[shows[0]] and asks < shows[1], path.name

@@ -136,7 +136,7 @@ class ExperimentResult:
         ParameterError
             The metric is not known, or a ratio.
         """
-        return distribution(self._question, metric, n_bins)
+        return doubted(distribution(self._question, metric, n_bins), self.doubt)
 
     @property
     def doubt(self) -> str | None:
