@@ -18,6 +18,7 @@ from scipy import integrate, special
 
 from cxlib import _bgnbd
 from cxlib._bgnbd import betageo, gamma_gamma, newton
+from cxlib._bgnbd.unique import told_apart
 from cxlib._checks import FitError
 
 Numbers = npt.NDArray[np.float64]
@@ -335,3 +336,33 @@ def test_a_climb_that_does_not_end_says_what_to_try(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(newton, "MAX_STEPS", 2)
     with pytest.raises(FitError, match="BG/NBD: no optimum after 2 steps; give a longer history"):
         _bgnbd.fit_bgnbd(*histories(CDNOW))
+
+
+# What the fits look up
+
+
+@EXAMPLES
+@given(
+    st.lists(st.integers(-3, 40) | st.integers(0, 10**6) | st.floats(0, 40), min_size=1),
+    st.booleans(),
+)
+def test_values_are_told_apart_as_numpy_does(values: list[float], is_whole: bool) -> None:
+    found = np.array(values, float)
+    if is_whole:
+        found = np.floor(found)
+    unique, place = told_apart(found)
+    expected = np.unique(found, return_inverse=True)
+    np.testing.assert_array_equal(unique, expected[0])
+    np.testing.assert_array_equal(place, expected[1])
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_likelihood_worked_through_in_parts_is_the_sum_of_its_parts(
+    first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, recency, age, n = histories(CDNOW)
+    objective = betageo._Histories(x.astype(int), recency, age, first).objective(n)
+    whole = objective(np.log(list(PAPER.values())))
+    monkeypatch.setattr(betageo, "_AT_ONCE", 7)
+    for ours, theirs in zip(objective(np.log(list(PAPER.values()))), whole, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10)

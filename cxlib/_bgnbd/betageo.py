@@ -28,17 +28,18 @@ from cxlib._bgnbd.newton import (
     in_logs,
     summed,
 )
+from cxlib._bgnbd.unique import told_apart
 
 BOX = {"r": (-10, 5), "alpha": (-12, 12), "a": (-10, 5), "b": (-10, 10)}
 _LEAVING = tuple(
     {"a": a, "b": b} for a, b in ((0.5, 2.0), (0.01, 50.0), (0.05, 0.05), (30.0, 120.0))
 )
+_AT_ONCE = 10_000
 
 
 def prepare(frequency: Numbers, recency: Numbers, age: Numbers, *, first: int) -> Fitter:
     """Return a fitter of BG/NBD (``first=0``) or MBG/NBD (``first=1``) to these histories."""
-    unit = float(age.max())
-    histories = _Histories(frequency.astype(int), recency / unit, age / unit, first)
+    histories = _Histories(frequency.astype(int), recency, age, first, float(age.max()))
     title = "MBG/NBD" if first else "BG/NBD"
     return climber(histories.objective, frequency, age, _LEAVING, BOX, title)
 
@@ -122,45 +123,45 @@ def _mean_survival(shape: Numbers, a: float, b: Numbers, time: Numbers) -> Numbe
 
 
 class _Histories:
-    """Histories whose recencies and ages are told apart once, for any weights."""
+    """Histories whose recencies and ages are told apart once, for any weights.
 
-    def __init__(self, x: npt.NDArray[np.int_], recency: Numbers, age: Numbers, first: int) -> None:
+    Times are turned into ``unit``.
+    """
+
+    def __init__(
+        self,
+        x: npt.NDArray[np.int_],
+        recency: Numbers,
+        age: Numbers,
+        first: int,
+        unit: float = 1.0,
+    ) -> None:
+        ages, self.age_code = told_apart(age)
+        recencies, code = told_apart(recency)
+        self.ages, self.recencies = ages / unit, recencies / unit
         self.x, self.first, self.risked = x, first, x + first > 0
-        self.ages, self.age_code = np.unique(age, return_inverse=True)
-        self.recencies, code = np.unique(recency, return_inverse=True)
-        self.risked_x = x[self.risked]
-        self.risked_age_code, self.recency_code = self.age_code[self.risked], code[self.risked]
+        self.codes = np.stack([x, self.age_code, code])[:, self.risked]
 
     def objective(self, n: Numbers) -> Objective:
         """Return the log-likelihood with its gradient and Hessian in log parameters.
 
         Ratios of gamma functions are sums of ``log(c + k)`` over k below x, or below the number
         of chances to leave, and all terms but the last depend on x or on T alone: they are
-        summed once for each value, without cancellation however large the parameters. The last
-        term is ``log(1 + exp(odds))``, odds being the log odds of having left.
+        summed once for each value, without cancellation however large the parameters.
         """
         k, buyers = beyond(self.x, n)
         j, takers = beyond(self.x + self.first, n)
         customers, repeats = (np.bincount(self.age_code, weight) for weight in (n, n * self.x))
-        x, n = self.risked_x, n[self.risked]
+        n = n[self.risked]
 
         def objective(log_parameters: Numbers) -> tuple[float, Numbers, Numbers]:
             r, alpha, a, b = parameters = np.exp(log_parameters)
-            end, last = alpha + self.ages, alpha + self.recencies
-            stays = b + x + self.first - 1
-            span = np.log(end)[self.risked_age_code] - np.log(last)[self.recency_code]
-            before, after = (1 / last)[self.recency_code], (1 / end)[self.risked_age_code]
-            odds = np.log(a) - np.log(stays) + (r + x) * span
-            share = expit(odds)
-            left = n * share
-            slope = np.stack([span, (r + x) * (after - before), np.full(len(x), 1 / a), -1 / stays])
+            value, gradient, hessian = self._left(n, parameters)
 
-            growth = np.log1p(self.ages / alpha)
-            value = buyers @ np.log(r + k) + takers @ (np.log(b + j) - np.log(a + b + j))
-            value += summed(n, np.logaddexp(0, odds))
+            end, growth = alpha + self.ages, np.log1p(self.ages / alpha)
+            value += buyers @ np.log(r + k) + takers @ (np.log(b + j) - np.log(a + b + j))
             value -= repeats @ np.log(end) + r * (customers @ growth)
 
-            gradient = summed(left, slope)
             taken = takers @ (1 / (a + b + j))
             idle = customers @ (self.ages / end) / alpha
             gradient += [
@@ -170,15 +171,45 @@ class _Histories:
                 takers @ (1 / (b + j)) - taken,
             ]
 
-            hessian = summed(left * (1 - share), slope, slope)
             hessian[2:, 2:] += takers @ (1 / (a + b + j) ** 2)
-            hessian[0, 1] += idle + summed(left, after - before)
-            hessian[1, 0] = hessian[0, 1]
+            hessian[[0, 1], [1, 0]] += idle
             hessian[0, 0] -= buyers @ (1 / (r + k) ** 2)
             hessian[1, 1] += repeats @ (1 / end**2) - r * (customers @ (1 / alpha**2 - 1 / end**2))
-            hessian[1, 1] += summed(left * (r + x), before**2 - after**2)
-            hessian[2, 2] -= left.sum() / a**2
-            hessian[3, 3] += summed(left, 1 / stays**2) - takers @ (1 / (b + j) ** 2)
+            hessian[3, 3] -= takers @ (1 / (b + j) ** 2)
             return float(value), *in_logs(parameters, gradient, hessian)
 
         return objective
+
+    def _left(self, n: Numbers, parameters: Numbers) -> tuple[float, Numbers, Numbers]:
+        """Return the last term, summed, with its derivatives by the parameters.
+
+        It is ``log(1 + exp(odds))``, odds being the log odds of having left. Logs are looked up
+        by x, recency and age, and histories are worked through as many at a time as fit into
+        fast memory.
+        """
+        r, alpha, a, b = parameters
+        end, last = alpha + self.ages, alpha + self.recencies
+        stays = b + np.arange(self.x.max() + 1) + self.first - 1
+        stays[: 1 - self.first] = b  # nobody there: in BG/NBD who never came back takes no risk
+        logs = np.log(end), np.log(last), np.log(a / stays)
+        value, gradient, hessian = 0.0, np.zeros(4), np.zeros((4, 4))
+        for start in range(0, len(n), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            x, age, recency = self.codes[:, part]
+            shape, span = r + x, logs[0][age] - logs[1][recency]
+            before, after = (1 / last)[recency], (1 / end)[age]
+            odds = logs[2][x] + shape * span
+            far = np.exp(-np.abs(odds))
+            share = np.where(odds > 0, 1, far) / (1 + far)
+            left = n[part] * share
+            stay = 1 / stays[x]
+            slope = np.stack([span, shape * (after - before), np.full(len(x), 1 / a), -stay])
+
+            value += float(summed(n[part], np.maximum(odds, 0) + np.log1p(far)))
+            gradient += summed(left, slope)
+            hessian += summed(left * (1 - share), slope, slope)
+            hessian[[0, 1], [1, 0]] += summed(left, after - before)
+            hessian[1, 1] += summed(left * shape, before**2 - after**2)
+            hessian[2, 2] -= left.sum() / a**2
+            hessian[3, 3] += summed(left, stay**2)
+        return value, gradient, hessian

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, gammaln, polygamma
 
-from cxlib._bgnbd.newton import Fit, Numbers, Objective, in_logs, in_units, maximise
+from cxlib._bgnbd.newton import Fit, Numbers, Objective, in_logs, in_units, maximise, summed
+from cxlib._bgnbd.unique import told_apart
 from cxlib._checks import FitError
 
 _BOX = {"p": (-10, 9), "q": (0.01, 9), "v": (-12, 12)}
@@ -29,7 +30,7 @@ def fit_gamma_gamma(
     The search holds q above 1, where the mean spend of the population is finite. Without a
     ``start``, very many customers are first fitted as the fewer that they are when told roughly.
     """
-    unit = float(n @ spend / n.sum())
+    unit = float(summed(n, spend) / n.sum())
     x, spend = frequency.astype(int), spend / unit
     if start:
         first: Mapping[str, float] = {**start, "v": start["v"] / unit}
@@ -43,11 +44,11 @@ def _first_guess(x: npt.NDArray[np.int_], spend: Numbers, n: Numbers) -> Mapping
     """Return the fit to spend in steps of some 3 %, if it is a clear top."""
     step = np.rint(ROUGH * np.log(spend)).astype(int)
     least, width = step.min(), np.ptp(step) + 1
-    code, place = np.unique(x * width + step - least, return_inverse=True)
+    code, place = told_apart(x * width + step - least)
     rough = np.exp((code % width + least) / ROUGH)
     try:
         guess = maximise(
-            _objective(code // width, rough, np.bincount(place, n).astype(float)),
+            _objective((code // width).astype(int), rough, np.bincount(place, n).astype(float)),
             _USUAL,
             _BOX,
             "Gamma-Gamma",
@@ -75,7 +76,7 @@ def _objective(x: npt.NDArray[np.int_], spend: Numbers, n: Numbers) -> Objective
     counts, first = np.unique(x, return_index=True)
     customers = np.add.reduceat(n, first)
     total = x * spend
-    log_total, log_spend = np.log(total), float(n @ np.log(spend))
+    log_total, log_spend = np.log(total), float(summed(n, np.log(spend)))
 
     def by_count(values: Numbers) -> Numbers:
         return np.add.reduceat(n * values, first)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from cxlib._bgnbd import betageo, pareto
-from cxlib._bgnbd.newton import Fit, Fitter, Numbers
+from cxlib._bgnbd.newton import Fit, Fitter, Numbers, in_units
+from cxlib._bgnbd.unique import told_apart
 from cxlib._checks import FitError
 
 MANY = 20_000
@@ -88,13 +89,13 @@ class Model:
         """Return the fit to times in whole 64ths of the longest, if it is a clear top."""
         step = age.max() / 64
         times = [frequency, np.rint(recency / step), np.rint(age / step)]
-        code, place = np.unique((times[0] * 65 + times[1]) * 65 + times[2], return_inverse=True)
-        rough = (code // 65**2, code // 65 % 65 * step, code % 65 * step)
+        code, place = told_apart((times[0] * 65 + times[1]) * 65 + times[2])
         try:
-            guess = self.prepare(*rough)(np.bincount(place, n))
+            guess = self.prepare(code // 65**2, code // 65 % 65, code % 65)(np.bincount(place, n))
         except FitError:
             return None
-        return guess.values if guess.is_clear else None
+        units = {name: float(step) for name in guess.values if name in ("alpha", "beta")}
+        return in_units(guess, units, 0.0).values if guess.is_clear else None
 
     def expected_orders(self, values: Mapping[str, float], days: Any) -> Numbers:
         """Return a new customer's expected repeat purchases within ``days`` of the first, E[X(t)]."""

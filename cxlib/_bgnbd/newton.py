@@ -153,8 +153,8 @@ def climber(
     units = {name: unit for name in ("alpha", "beta") if name in box}
 
     def fit(n: Numbers, start: Mapping[str, float] | None = None) -> Fit:
-        repeats = float(n @ frequency)
-        rate = max(repeats, 1) / float(n @ age)
+        repeats = float(summed(n, frequency))
+        rate = max(repeats, 1) / float(summed(n, age))
         buying = {"r": 1.0, "alpha": 1 / (rate * unit)}
         starts = [{**buying, **one} for one in leaving]
         if start:

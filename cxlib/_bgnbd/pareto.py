@@ -33,6 +33,7 @@ from cxlib._bgnbd.newton import (
     summed,
 )
 from cxlib._bgnbd.tail import Tail, tail
+from cxlib._bgnbd.unique import told_apart
 
 BOX = {"r": (-10, 5), "alpha": (-12, 12), "s": (-10, 5), "beta": (-12, 12)}
 _AT_ONCE = 300
@@ -45,8 +46,7 @@ Pairs = tuple[Numbers, Numbers]
 
 def prepare(frequency: Numbers, recency: Numbers, age: Numbers) -> Fitter:
     """Return a fitter of the Pareto/NBD model to these histories."""
-    unit = float(age.max())
-    histories = _Histories(frequency.astype(int), recency / unit, age / unit)
+    histories = _Histories(frequency.astype(int), recency, age, float(age.max()))
 
     return climber(histories.objective, frequency, age, _LEAVING, BOX, "Pareto/NBD")
 
@@ -103,12 +103,18 @@ def draw_rates(
 
 
 class _Histories:
-    """Histories whose pairs of x with a time are told apart once, for any weights."""
+    """Histories whose pairs of x with a time are told apart once, for any weights.
 
-    def __init__(self, x: npt.NDArray[np.int_], recency: Numbers, age: Numbers) -> None:
+    Times are turned into ``unit``.
+    """
+
+    def __init__(
+        self, x: npt.NDArray[np.int_], recency: Numbers, age: Numbers, unit: float = 1.0
+    ) -> None:
         self.x = x
-        self.buy_pairs, self.buy_code = _pairs(x, age)
-        self.leave_pairs, self.leave_code = _pairs(x, recency)
+        (buyers, ages), self.buy_code = _pairs(x, age)
+        (leavers, recencies), self.leave_code = _pairs(x, recency)
+        self.buy_pairs, self.leave_pairs = (buyers, ages / unit), (leavers, recencies / unit)
 
     def objective(self, n: Numbers) -> Objective:
         """Return the log-likelihood with its gradient and Hessian in log parameters."""
@@ -123,16 +129,16 @@ class _Histories:
             )
             buys, leaves = buys[buy_code], leaves[leave_code]
             share = expit(buys - leaves)
-            n_buy = np.bincount(buy_code, n * share)
-            n_leave = np.bincount(leave_code, n * (1 - share))
+            n_buy = np.bincount(buy_code, n * share).astype(float)
+            n_leave = np.bincount(leave_code, n * (1 - share)).astype(float)
 
             rates = parameters[0] + k
             value = summed(n, np.logaddexp(buys, leaves)) + buyers @ np.log(rates)
-            gradient = n_buy @ buy_slope + n_leave @ leave_slope
+            gradient = summed(n_buy, buy_slope.T) + summed(n_leave, leave_slope.T)
             gradient[0] += buyers @ (1 / rates)
             between = buy_slope.T.copy()[:, buy_code] - leave_slope.T.copy()[:, leave_code]
             hessian = summed(n * share * (1 - share), between, between)
-            hessian += np.tensordot(n_buy, buy_bend, 1) + np.tensordot(n_leave, leave_bend, 1)
+            hessian += summed(n_buy, buy_bend.T) + summed(n_leave, leave_bend.T)
             hessian[0, 0] -= buyers @ (1 / rates**2)
             return float(value), *in_logs(parameters, gradient, hessian)
 
@@ -199,6 +205,6 @@ def _with_tail(parameters: Numbers, x: Numbers, time: Numbers, buys: bool) -> tu
 
 def _pairs(x: npt.NDArray[Any], time: Numbers) -> tuple[Pairs, npt.NDArray[np.int_]]:
     """Return the unique pairs of x and time, and which of them each history has."""
-    times, code = np.unique(time, return_inverse=True)
-    keys, code = np.unique(x.astype(int) * len(times) + code, return_inverse=True)
-    return ((keys // len(times)).astype(float), times[keys % len(times)]), code
+    times, code = told_apart(time)
+    keys, code = told_apart(x.astype(int) * len(times) + code)
+    return (keys // len(times), times[(keys % len(times)).astype(int)]), code
