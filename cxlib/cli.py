@@ -143,7 +143,9 @@ def run(
     given = dict(_pair(text) for text in sets) | ({} if as_of is None else {"as_of": as_of})
     asked = of_command({name: text for name, text in limits.items() if text is not None})
     if dry_run:
-        _describe(prepare(plan, given, only, asked=asked))
+        ready = prepare(plan, given, only, asked=asked)
+        _describe(ready)
+        _warn(ready)
         return
     workers = jobs or cores()
     usual = Limits(memory_bytes=fair_share(workers))
@@ -151,6 +153,7 @@ def run(
     output = output or find_root(plan) / "reports" / "runs"
     with _terminable(), locked(output / plan.stem), cleaned(output / plan.stem) as keep:
         ready = prepare(plan, given, only, asked=asked, limits=usual, keep=keep)
+        _warn(ready)
         _publish(replace(ready, code=code, pdf=pdf), output, make, force)
 
 
@@ -209,6 +212,14 @@ def _describe(ready: ReadyPlan) -> None:
     for job in ready.jobs:
         values = ", ".join(f"{name}={value!r}" for name, value in job.parameters.items())
         click.echo(f"  {job.name}: {job.notebook.name}({values})")
+
+
+def _warn(ready: ReadyPlan) -> None:
+    from cxlib.report.progress import telling
+
+    with telling(sys.stderr):
+        for line in ready.unanswered:
+            click.echo(f"cx: no answer yet, so its reports will ask again: {line}", err=True)
 
 
 def _publish(ready: ReadyPlan, output: Path, make: Runner, force: bool) -> None:

@@ -122,6 +122,33 @@ def test_bad_input_ends_in_one_message_without_traceback(project: Path) -> None:
     assert not (project / "reports" / "runs").exists()
 
 
+def test_a_source_that_does_not_answer_is_tried_again_and_is_no_mistake_of_the_plan(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", "postgresql://shop:s3cret@127.0.0.1:1/shop")
+    source = "{source: '${WAREHOUSE_URL}::orders'}"
+    write_plan(
+        project,
+        "retries: 1\nreports:\n  - notebook: 01_fine\n"
+        f"  - notebook: 03_reads\n    parameters: {source}\n",
+    )
+    asked = cx("reports/plans/weekly.yml", "--dry-run")
+    assert asked.exit_code == 0
+    assert "would run 2 of 2 reports" in asked.stdout
+    assert asked.stderr.startswith(
+        "cx: no answer yet, so its reports will ask again: source '${WAREHOUSE_URL}': cannot connect"
+    )
+    done = cx("reports/plans/weekly.yml")
+    assert done.exit_code == cli.FAILED
+    assert "failed      03_reads" in done.stderr
+    assert ", attempt 2  UnreachableError in cell [3]: source '${WAREHOUSE_URL}': " in done.stderr
+    record = json.loads(
+        (project / "reports" / "runs" / "weekly" / "2024-12-31" / "run.json").read_text()
+    )
+    assert [report["status"] for report in record["reports"]] == ["succeeded", "failed"]
+    assert "s3cret" not in done.output + json.dumps(record)
+
+
 @pytest.mark.parametrize("text", ["period", "=week", "two words=1", "2=3"])
 def test_set_needs_a_name_and_a_value(project: Path, text: str) -> None:
     write_plan(project, PLAN)

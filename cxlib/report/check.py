@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cxlib._checks import ColumnError, CxError, PlanError, listed, suggest
+from cxlib._checks import ColumnError, CxError, PlanError, UnreachableError, listed, suggest
 from cxlib.report.inputs import Reading, readings
 from cxlib.report.jobs import Job, Limits, ReadyPlan, is_source
 from cxlib.report.limits import Asked
@@ -87,6 +87,7 @@ def prepare(
         tuple(every),
         keep,
         plan.min_group,
+        unanswered=tuple(dict.fromkeys(check.unanswered)),
     )
 
 
@@ -114,6 +115,7 @@ class _Check:
         }
         self.defaults: dict[str, Text] = {**plan.defaults, **sets}
         self.mistakes = list(mistakes)
+        self.unanswered: list[str] = []
         self.taken: set[str] = {"index"}
         self.notebooks: dict[str, Declared] = {}
         self.made: dict[str, tuple[int, str]] = {}
@@ -234,7 +236,10 @@ class _Check:
         return dt.date.min
 
     def sources(self, jobs: Sequence[Job], keep: Path | None) -> None:
-        """Open each source, and clean it as its notebooks will, once for all reports."""
+        """Open each source, and clean it as its notebooks will, once for all reports.
+
+        One that does not answer is no mistake of the plan: its reports ask again.
+        """
         code = {notebook.path: notebook.code for notebook in self.notebooks.values()}
         found: dict[str, tuple[Reading, list[Job]]] = {}
         for job in jobs:
@@ -245,6 +250,8 @@ class _Check:
                 with self.noting("sources"):
                     try:
                         reading.check(keep)
+                    except UnreachableError as error:
+                        self.unanswered.append(str(error))
                     except ColumnError as error:
                         raise _for_a_plan(error, reading, readers) from None
 

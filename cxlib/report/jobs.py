@@ -74,7 +74,8 @@ class ReadyPlan:
     ``root`` is the folder that holds ``notebooks/``; ``every`` has the plan's reports in
     order, of which ``jobs`` are to run; ``cleaned`` is the folder that holds what the check has
     cleaned, for the reports to use. ``min_group`` is the fewest people whose numbers the pages
-    show; ``code`` and ``pdf`` say whether they show code and are printed.
+    show; ``code`` and ``pdf`` say whether they show code and are printed; ``unanswered`` says which
+    sources did not answer the check.
     """
 
     name: str
@@ -87,6 +88,7 @@ class ReadyPlan:
     min_group: int = 10
     code: bool = False
     pdf: bool = False
+    unanswered: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
