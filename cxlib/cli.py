@@ -75,7 +75,10 @@ def _open_streams() -> None:
 @click.group(cls=_Told, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cxlib", prog_name="cx")
 def main() -> None:
-    """Analyses of customer behaviour, run as reports."""
+    """Analyses of customer behaviour, run as reports.
+
+    Begin with: cx check my_orders.csv, then cx run reports/plans/sample.yml.
+    """
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -92,19 +95,25 @@ DEBUGGING = click.option(
 )
 
 
-@main.command()
+@main.command(short_help="Run the notebooks of a plan and publish their pages.")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--set", "sets", metavar="NAME=VALUE", multiple=True, help="Override a parameter.")
 @click.option("--as-of", metavar="DATE", help="The last observed day; short for --set as_of=DATE.")
 @click.option("--only", metavar="REPORT", multiple=True, help="Run this report alone; repeatable.")
-@click.option("--jobs", type=click.IntRange(1), help="Reports at once; one for each core.")
+@click.option("--jobs", type=click.IntRange(1), help="Reports at once; else one for each core.")
 @click.option("--force", is_flag=True, help="Run also what did not change since its last run.")
-@click.option("--cell-timeout", metavar="TIME", help="For one cell, such as '10 minutes'; 1 h.")
-@click.option("--report-timeout", metavar="TIME", help="For one report, such as '2 hours'; 4 h.")
-@click.option("--retries", metavar="N", help="Run again after timeouts and I/O errors; 0.")
+@click.option(
+    "--cell-timeout", metavar="TIME", help="For one cell, such as '10 minutes'; else 1 hour."
+)
+@click.option(
+    "--report-timeout", metavar="TIME", help="For one report, such as '2 hours'; else 4 hours."
+)
+@click.option("--retries", metavar="N", help="Times to run again what can pass; else none.")
 @click.option("--memory-limit", metavar="SIZE", help="For one kernel, such as '4 GB' (Linux).")
 @click.option("--executor", metavar="ADDRESS", help="A cluster to run on: dask://host:port.")
-@click.option("--output", type=click.Path(path_type=Path), help="Folder of runs; reports/runs.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder of runs; else reports/runs."
+)
 @click.option("--code", is_flag=True, help="Show the notebooks' code on the pages.")
 @click.option("--pdf", is_flag=True, help="Print each page as PDF too; needs Chromium or Chrome.")
 @click.option("--dry-run", is_flag=True, help="Check the plan and say what would run.")
@@ -185,7 +194,7 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, former)
 
 
-@main.command()
+@main.command(short_help="Write a notebook of your own.")
 @click.argument("notebook", type=click.Path(path_type=Path))
 def new(notebook: Path) -> None:
     """Write a NOTEBOOK of your own, such as notebooks/05_mine.ipynb.
@@ -207,7 +216,8 @@ def _pair(text: str, option: str = "--set", example: str = "period=week") -> tup
 
 def _describe(ready: ReadyPlan) -> None:
     click.echo(
-        f"{ready.title}, as of {ready.as_of}: would run {len(ready.jobs)} of {len(ready.names)} reports"
+        f"{ready.title}, as of {ready.as_of}: would run {len(ready.jobs)} of {len(ready.names)} reports "
+        "(those that did not change are skipped)"
     )
     for job in ready.jobs:
         values = ", ".join(f"{name}={value!r}" for name, value in job.parameters.items())
@@ -245,10 +255,12 @@ def _publish(ready: ReadyPlan, output: Path, make: Runner, force: bool) -> None:
         click.get_current_context().exit(FAILED)
 
 
-@main.command()
+@main.command(short_help="Print the headlines of a plan's last runs.")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--last", metavar="N", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), help="Folder of runs; reports/runs.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder of runs; else reports/runs."
+)
 @DEBUGGING
 def history(plan: Path, last: int, output: Path | None) -> None:
     """Print the last runs of PLAN and their headlines, each beside the run before.
@@ -262,9 +274,9 @@ def history(plan: Path, last: int, output: Path | None) -> None:
         click.echo(line)
 
 
-@main.command()
+@main.command(short_help="Say how an export would be read, and what would be lost.")
 @click.argument("path")
-@click.option("--preset", help="The export's format; recognised by its columns without.")
+@click.option("--preset", help="The export's format; else its columns tell.")
 @click.option("--timezone", default="UTC", show_default=True, help="The shop's own clock.")
 @click.option("--columns", metavar="OURS=THEIRS", multiple=True, help="Name a column; repeatable.")
 @click.option("--encoding", help="Of a text file that is not UTF-8, such as cp1252.")
@@ -275,9 +287,15 @@ def history(plan: Path, last: int, output: Path | None) -> None:
 @click.option(
     "--table",
     type=click.Choice(["orders", "events", "exposures", "responses"]),
-    help="What the rows are; told from the columns without.",
+    help="What the rows are; else their columns tell.",
 )
-@click.option("--max-loss", type=click.FloatRange(0, 1), default=0.3, show_default=True)
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Share of rows or revenue that may be lost.",
+)
 @DEBUGGING
 def check(
     path: str,
@@ -311,7 +329,7 @@ def check(
         click.get_current_context().exit(REFUSED)
 
 
-@main.group()
+@main.group(short_help="List, show and copy formats of exports.")
 def preset() -> None:
     """Formats of exports: list them, show one, copy one for your own shop."""
 

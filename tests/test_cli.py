@@ -169,7 +169,8 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(project: Path) -> None:
     )
     assert done.exit_code == 0
     assert done.stdout == (
-        "Weekly, as of 2024-01-31: would run 1 of 2 reports\n"
+        "Weekly, as of 2024-01-31: would run 1 of 2 reports "
+        "(those that did not change are skipped)\n"
         "  01_fine-012: 01_fine.ipynb(as_of='2024-01-31', country='012')\n"
     )
     assert not (project / "reports" / "runs").exists()

@@ -195,8 +195,8 @@ def test_the_command_prints_runs_with_their_headlines(
     assert told.stdout.splitlines() == [
         "2025-01-20  succeeded, run 2025-01-20T03:00:00Z",
         "  01_one: succeeded",
-        "    kept: 55.8 (54.8 to 56.8), 52.1 on 2025-01-19  ! above its limits, 45.8 to 55.8",
+        "    kept: 55.8 (54.8 to 56.8), was 52.1 on 2025-01-19  ! above its limits, 45.8 to 55.8",
         "2025-01-19  succeeded, run 2025-01-19T03:00:00Z",
         "  01_one: succeeded",
-        "    kept: 52.1 (51.1 to 53.1), 53.6 on 2025-01-18",
+        "    kept: 52.1 (51.1 to 53.1), was 53.6 on 2025-01-18",
     ]

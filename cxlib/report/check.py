@@ -18,6 +18,7 @@ from cxlib.report.jobs import Job, Limits, ReadyPlan, is_source
 from cxlib.report.limits import Asked
 from cxlib.report.parameters import Declared, Text, check_day, declared
 from cxlib.report.plan import UNREADABLE, Plan, Report, find_root, plan_error, read_plan
+from cxlib.report.progress import one_by_one
 from cxlib.report.secrets import refuse
 
 
@@ -246,7 +247,7 @@ class _Check:
             for reading in readings(code[job.notebook], job.parameters):
                 found.setdefault(repr(reading), (reading, []))[1].append(job)
         with contextlib.chdir(self.root):
-            for reading, readers in found.values():
+            for reading, readers in one_by_one(found.values(), "reading and cleaning"):
                 with self.noting("sources"):
                     try:
                         reading.check(keep)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from tqdm import tqdm
 
@@ -27,6 +27,14 @@ def telling(stream: TextIO) -> Iterator[None]:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+T = TypeVar("T")
+
+
+def one_by_one(sources: Collection[T], what: str) -> Iterable[T]:
+    """Return each source; where a terminal waits for longer than a second, a bar tells how many."""
+    return tqdm(sources, desc=what, unit="source", leave=False, delay=1, disable=None)
 
 
 class Progress:

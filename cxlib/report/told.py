@@ -43,7 +43,7 @@ def _moved(series: Record | None) -> str:
         return ""
     before = series["points"][-2]
     kind = {name: series[name] for name in ("name", "unit", "currency")}
-    text = f", {Headline(value=before['value'], **kind).text} on {before['as_of']}"
+    text = f", was {Headline(value=before['value'], **kind).text} on {before['as_of']}"
     if series["left"]:
         ends = [series["lower_limit"], series["upper_limit"]]
         low, high = (Headline(value=end, **kind).text for end in ends)
