@@ -363,3 +363,26 @@ def test_every_figure_shows_in_jupyter_not_only_the_first() -> None:
         picture, reading = cell.outputs
         assert picture.metadata["image/png"].alt.startswith("Share of expec")
         assert reading.data["text/plain"].startswith("The first of 2 groups")
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "first", "other"),
+    [
+        ("2024-10-07", 88, "15 Oct\n2024", "1 Jan\n2025"),
+        ("2023-01-01", 730, "Jan\n2023", "Jan\n2024"),
+        ("2015-01-01", 3650, "2016", "2020"),
+        ("2024-12-30", 3, "30 Dec\n2024", "1 Jan\n2025"),
+    ],
+)
+def test_dates_along_an_axis_say_their_month_and_the_year_where_it_begins(
+    start: str, days: int, first: str, other: str
+) -> None:
+    ends = pd.Timestamp(start), pd.Timestamp(start) + pd.Timedelta(days=days)
+    ax = cx.plot.activity(
+        pd.DataFrame({"period": list(ends), "n_rows": [3, 4], "is_complete": [True, True]})
+    )
+    ax.figure.draw_without_rendering()
+    words = [label.get_text() for label in ax.get_xticklabels()]
+    assert first in words
+    assert other in words
+    assert ax.xaxis.get_offset_text().get_text() == ""

@@ -470,9 +470,14 @@ def test_too_many_lines_of_power_are_refused() -> None:
         cx.plot.power_curve(many)
 
 
-def test_few_dates_are_written_one_by_one_and_many_by_the_house() -> None:
-    labels = cx.plot.experiment_over_time(days()).get_xticklabels()
-    assert [label.get_text() for label in labels] == ["1 Mar\n2024", "2 Mar", "3 Mar", "4 Mar"]
-    dates = pd.date_range("2024-01-01", periods=400)
-    long = pd.concat([days().head(1)] * 400, ignore_index=True).assign(date=dates)
-    assert picture(cx.plot.experiment_over_time(long)).size
+@pytest.mark.parametrize(("n", "written"), [(1, 1), (4, 4), (7, 7), (8, 4), (12, 6), (400, 7)])
+def test_dates_are_written_as_they_are_drawn_the_last_one_always(n: int, written: int) -> None:
+    dates = pd.date_range("2024-11-20", periods=n, freq="4D")
+    table = pd.concat([days().head(1)] * n, ignore_index=True).assign(date=dates)
+    ticks = cx.plot.experiment_over_time(table).get_xticklabels()
+    labels = [label.get_text() for label in ticks]
+    assert len(labels) == written
+    assert labels[-1].split("\n")[0] == f"{dates[-1]:%-d %b}"
+    assert "\n20" in labels[0]
+    years = [label.split("\n")[1] for label in labels if "\n" in label]
+    assert years == sorted(set(years)), "each year once, where it begins"

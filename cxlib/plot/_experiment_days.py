@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from cxlib._checks import check_choice, listed
-from cxlib.plot._style import INK, compact, date_axis, finish, styled
+from cxlib.plot._dates import dated
+from cxlib.plot._style import INK, compact, finish, styled
 from cxlib.plot._treatments import (
     Limits,
     Look,
@@ -37,6 +38,9 @@ VALUES = {
         amount,
     ),
 }
+
+MOST_DATES = 7
+"""Dates that are written below a picture."""
 
 
 @styled
@@ -206,13 +210,9 @@ def _points(ax: Axes, at: np.ndarray, drawn: Limits, how: Look) -> None:
 
 
 def _dates(ax: Axes, dates: pd.Series) -> None:
-    """Write few dates one by one, as a locator would fill the gaps with hours."""
-    if len(dates) > 9:
-        date_axis(ax)
-    else:
-        words = [f"{date:%-d %b}" for date in dates]
-        words[0] += f"\n{dates.iloc[0]:%Y}"
-        ax.set_xticks(mdates.date2num(dates), words)
+    """Write some of the dates themselves, the last one among them: a locator would write others."""
+    some = dates.iloc[::-1][:: -(-len(dates) // MOST_DATES)][::-1]
+    ax.set_xticks(mdates.date2num(some), dated(list(some)))
 
 
 def _words(

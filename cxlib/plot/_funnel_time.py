@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from cxlib._checks import check_choice, check_columns, lasting
+from cxlib.plot._dates import date_axis
 from cxlib.plot._style import (
     DASHES,
     MARKERS,
     MOST_BANDS,
     axes,
-    date_axis,
     finish,
     group_column,
     groups_of,

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cxlib._checks import check_columns
-from cxlib.plot._style import ACCENT, INK, axes, compact, date_axis, finish, styled
+from cxlib.plot._dates import date_axis
+from cxlib.plot._style import ACCENT, INK, axes, compact, finish, styled
 
 
 @styled

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cxlib._checks import check_choice, check_columns
-from cxlib.plot._style import ACCENT, GREY, INK, axes, compact, date_axis, finish, percent, styled
+from cxlib.plot._dates import date_axis
+from cxlib.plot._style import ACCENT, GREY, INK, axes, compact, finish, percent, styled
 
 VALUES = {
     "p_alive": "chance that the customer has not left",

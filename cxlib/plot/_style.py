@@ -8,7 +8,6 @@ from functools import cache, wraps
 from html import escape
 from typing import Any, ParamSpec
 
-import matplotlib.dates as mdates
 import matplotlib.figure
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -202,10 +201,3 @@ def compact(value: float, _: Any = None) -> str:
         if abs(value) >= size:
             return f"{value / size:,.3g}{letter}"
     return f"{value:,.3g}"
-
-
-def date_axis(ax: Axes) -> None:
-    """Write dates along the x axis so that they never run into one another."""
-    locator = mdates.AutoDateLocator(maxticks=9)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
