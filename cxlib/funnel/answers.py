@@ -5,17 +5,25 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._checks import check_number
 from cxlib.funnel.attempts import attempts
 from cxlib.funnel.attribution import End, check_attribution, with_label
-from cxlib.funnel.layout import COUNTS, QUARTILES, laid_out, quartiles_between_steps, users_at_steps
+from cxlib.funnel.layout import (
+    COUNTS,
+    QUARTILES,
+    laid_out,
+    numbers_of,
+    quartiles_between_steps,
+    users_at_steps,
+)
 from cxlib.funnel.moments import with_short_ids
-from cxlib.funnel.rule import Order, Reentry, Scope, Ties, check_rule
-from cxlib.funnel.seen import seen_events
+from cxlib.funnel.rule import Order, Reentry, Rule, Scope, Ties, check_rule
+from cxlib.funnel.seen import Account, seen_events, unlooked_events
 from cxlib.funnel.steps import Exclude, Step
-from cxlib.sources import Source
+from cxlib.sources import Source, reading
 from cxlib.tables import EVENTS, group_label
 
 STEPS = (*COUNTS, *QUARTILES, "n_open", "n_excluded", "n_ignored", "n_duplicates")
@@ -161,15 +169,30 @@ def funnel(
     )
     check_number("alpha", alpha, 0, 1, open_low=True)
     check_attribution(attribution, rule)
-    seen, account = seen_events(events, rule)
-    seen = with_short_ids(seen)
-    users = attempts(seen, rule)
-    if by is not None:
-        users = with_label(users, seen, group_label(seen, by, EVENTS, STEPS), rule, attribution)
-    answers = users_at_steps(users, rule) | quartiles_between_steps(users, rule)
-    key = [] if by is None else ["label"]
-    counts = users.aggregate(by=key, **answers).execute()
-    counts = counts.sort_values(key, ignore_index=True) if key else counts
-    table = laid_out(counts, rule, key, alpha)
+    seen, account = unlooked_events(events, rule), Account(0, 0, 0)
+    is_looked_at = seen is None
+    if seen is None:
+        seen, account = seen_events(events, rule)
+    with reading("events"):
+        counts = _counted(seen, by, rule, attribution)
+    if not is_looked_at and not (counts[numbers_of(rule)].sum() > 0).all():
+        seen_events(events, rule)  # says what is missing
+    table = laid_out(counts, rule, [] if by is None else ["label"], alpha)
     table = table.assign(n_ignored=account.n_ignored, n_duplicates=account.n_duplicates)
     return table.rename(columns={"label": by})
+
+
+def _counted(seen: ir.Table, by: str | None, rule: Rule, attribution: str | int) -> pd.DataFrame:
+    """Return the numbers of users at each step, and the quartiles of the times, of each group."""
+    seen = with_short_ids(seen)
+    users = attempts(seen, rule)
+    if by is None:
+        return users.aggregate(**_answers(users, rule)).execute()
+    label = group_label(seen, by, EVENTS, STEPS)
+    users = with_label(users, seen, label, rule, attribution)
+    counts = users.aggregate(by="label", **_answers(users, rule)).execute()
+    return counts.sort_values("label", ignore_index=True)
+
+
+def _answers(users: ir.Table, rule: Rule) -> dict[str, ir.Value]:
+    return users_at_steps(users, rule) | quartiles_between_steps(users, rule)

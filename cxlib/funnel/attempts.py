@@ -14,6 +14,7 @@ from cxlib.funnel.chain import Level, first_of, levels, tightest
 from cxlib.funnel.exclusions import unspoilt
 from cxlib.funnel.moments import AT, step_rows
 from cxlib.funnel.rule import Rule
+from cxlib.funnel.stream import attempts_in_stream, is_plain, may_stream
 from cxlib.sources import held
 
 
@@ -48,6 +49,8 @@ def attempts(seen: ir.Table, rule: Rule) -> ir.Table:
     Of several attempts of the greatest depth, the first to be complete, then the one with the most
     steps taken, then the one that entered last.
     """
+    if is_plain(rule) and may_stream(seen):
+        return attempts_in_stream(seen, rule)
     rows = held(step_rows(seen, rule))  # each level reads them again, the source only once
     rows = rows.mutate(at=rows["at"].cast(AT))  # Spark's tables forget the precision
     if rule.order == "any":

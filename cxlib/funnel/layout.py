@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from cxlib._intervals import wilson
-from cxlib.funnel.moments import seconds_between
+from cxlib.funnel.moments import microseconds_between
 from cxlib.funnel.rule import Rule
 
 QUARTILES = {"q1_seconds": 0.25, "median_seconds": 0.5, "q3_seconds": 0.75}
@@ -32,8 +32,13 @@ def users_at_steps(users: ir.Table, rule: Rule) -> dict[str, ir.Value]:
     return {
         "n_open": (users["depth"] == 0).sum(),
         "n_excluded": (users["depth"] == -1).sum(),
-        **{f"n_{k}": took(users, k).sum() for k in range(1, len(rule.steps) + 1)},
+        **{name: took(users, k).sum() for k, name in enumerate(numbers_of(rule), start=1)},
     }
+
+
+def numbers_of(rule: Rule) -> list[str]:
+    """Return what the numbers of users at each step are called."""
+    return [f"n_{k}" for k in range(1, len(rule.steps) + 1)]
 
 
 def took(users: ir.Table, k: int) -> ir.BooleanValue:
@@ -42,12 +47,12 @@ def took(users: ir.Table, k: int) -> ir.BooleanValue:
 
 
 def quartiles_between_steps(users: ir.Table, rule: Rule) -> dict[str, ir.Value]:
-    """Return the quartiles of the seconds from the step taken before: ``seconds_2`` …"""
+    """Return the quartiles of the microseconds from the step taken before: ``passed_2`` …"""
     answers = {}
     for k in range(2, len(rule.steps) + 1):
         before = ibis.coalesce(*(users[f"at_{j}"] for j in range(k - 1, 0, -1)))
-        passed = seconds_between(before, users[f"at_{k}"])
-        answers[f"seconds_{k}"] = passed.quantile(list(QUARTILES.values()))
+        passed = microseconds_between(before, users[f"at_{k}"])
+        answers[f"passed_{k}"] = passed.quantile(list(QUARTILES.values()))
     return answers
 
 
@@ -71,11 +76,11 @@ def laid_out(counts: pd.DataFrame, rule: Rule, keys: Sequence[str], alpha: float
 
 def _quartiles(counts: pd.DataFrame, k: int) -> pd.DataFrame:
     """Return the three quartiles as columns; null where nobody came that far."""
-    if "seconds_2" not in counts:
+    if "passed_2" not in counts:
         return counts[[]]
-    found = counts[f"seconds_{k}"] if k > 1 else [None] * len(counts)
+    found = counts[f"passed_{k}"] if k > 1 else [None] * len(counts)
     rows = [[None] * 3 if three is None else list(three) for three in found]
-    return pd.DataFrame(rows, counts.index, list(QUARTILES), dtype="float64")
+    return pd.DataFrame(rows, counts.index, list(QUARTILES), dtype="float64") / 1e6
 
 
 def _required_before(counts: pd.DataFrame, rule: Rule, k: int) -> pd.Series | None:

@@ -53,11 +53,6 @@ def whose(seen: ir.Table, rule: Rule) -> ir.Table:
     return seen if rule.hold is None else seen.mutate(held=seen[rule.hold].cast("string"))
 
 
-def seconds_between(earlier: ir.Value, later: ir.Value) -> ir.FloatingValue:
-    """Return the seconds from one moment to another."""
-    return microseconds_between(earlier, later) / 1e6
-
-
 def microseconds_between(earlier: ir.Value, later: ir.Value) -> ir.IntegerValue:
     """Return the whole microseconds from one moment to another."""
     return later.delta(earlier, unit="microsecond")

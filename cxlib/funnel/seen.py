@@ -11,9 +11,10 @@ from cxlib._checks import DataError, listed, suggest
 from cxlib._events import Account, observed_events
 from cxlib.funnel.rule import Rule
 from cxlib.funnel.steps import Exclude, Step, matches
-from cxlib.sources import Source
+from cxlib.sources import Source, is_cleaned, load
+from cxlib.tables import EVENTS, midnight_after
 
-__all__ = ["Account", "seen_events"]
+__all__ = ["Account", "seen_events", "unlooked_events"]
 
 
 def seen_events(events: Source, rule: Rule) -> tuple[ir.Table, Account]:
@@ -42,6 +43,19 @@ def seen_events(events: Source, rule: Rule) -> tuple[ir.Table, Account]:
         )
     _check_values(seen, [*rule.steps, *rule.exclude])
     return seen, account
+
+
+def unlooked_events(events: Source, rule: Rule) -> ir.Table | None:
+    """Return the same of what cleaning made, without a look at the rows; None if it takes one.
+
+    It takes none where each event asked for is all of a step: when every step is found to have
+    been taken, the look would have told nothing more.
+    """
+    alone = all(len(one.events) == 1 and not one.where for one in rule.steps)
+    if not alone or rule.exclude or rule.hold is not None or not is_cleaned(events, EVENTS):
+        return None
+    table = load(events, EVENTS, rows=False)
+    return table.filter(table["occurred_at"] < midnight_after(rule.as_of))
 
 
 def _check_values(seen: ir.Table, asked: Sequence[Step | Exclude]) -> None:
