@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 import cxlib as cx
+from cxlib.plot import _style
 
 mpl.use("Agg")
 
@@ -386,3 +387,12 @@ def test_dates_along_an_axis_say_their_month_and_the_year_where_it_begins(
     assert first in words
     assert other in words
     assert ax.xaxis.get_offset_text().get_text() == ""
+
+
+def test_a_word_that_the_first_font_cannot_write_brings_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_style.font_manager, "get_font_names", lambda: [*_style.FONTS_BESIDE, "X"])
+    written = [cx.plot.retention_curve(curve((name, "other"))) for name in ("Москва", "北京")]
+    families = [ax.title.get_fontfamily() for ax in written]
+    assert families == [["DejaVu Sans"], list(_style.FONTS_BESIDE)]

@@ -36,7 +36,7 @@ def _heat(ax: Axes, shares: pd.DataFrame, labels: Sequence[str]) -> None:
     """Draw shares as a heat map, in percent."""
     sns.heatmap(
         shares, ax=ax, cmap="Blues", vmin=0, vmax=1, cbar=False, fmt="",
-        linewidths=0.5, linecolor="white", annot=shares.map(_cell), annot_kws={"size": 9},
+        linewidths=0.5, linecolor="white", annot=shares.map(_cell), annot_kws={"size": 9, "in_layout": False},
         yticklabels=labels,
     )  # fmt: skip
     ax.tick_params(axis="both", length=0)

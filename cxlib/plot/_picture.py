@@ -13,6 +13,7 @@ import matplotlib.figure
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from PIL import Image, TiffImagePlugin
 
 NARROW_MIME = "application/vnd.cx.narrow+png"
 """Carries the phone's picture, in base64, from a published notebook to its page."""
@@ -76,23 +77,23 @@ def _lay_out(figure: matplotlib.figure.Figure) -> None:
 def _drawn(figure: matplotlib.figure.Figure, small: bool) -> bytes:
     """Return a figure that is laid out as PNG.
 
-    ``savefig`` by itself would draw it twice and lay it out twice to find its edges.
+    ``savefig`` by itself would draw it twice and lay it out twice to find its edges; it draws
+    once where there is no layout engine, not even the one named "none".
     """
     engine, edges = figure.get_layout_engine(), figure.get_tightbbox().padded(MARGIN_INCHES)
     file = io.BytesIO()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     try:
         figure.savefig(
             file,
-            format="png",
+            format=TiffImagePlugin.TiffImageFile.format if small else "png",
             dpi=DOTS_PER_INCH,
             bbox_inches=edges,
             facecolor="white",
-            pil_kwargs={"compress_level": 1 if small else 6},
         )
     finally:
         figure.set_layout_engine(engine)
-    return _packed(file.getvalue()) if small else file.getvalue()
+    return _packed(file) if small else file.getvalue()
 
 
 def _wrap(figure: matplotlib.figure.Figure, undo: ExitStack) -> float:
@@ -159,10 +160,10 @@ def _overlapping(texts: Sequence[Text]) -> list[Text]:
     return found
 
 
-def _packed(picture: bytes) -> bytes:
-    from PIL import Image
-
+def _packed(picture: io.BytesIO) -> bytes:
     file = io.BytesIO()
-    flat = Image.open(io.BytesIO(picture)).convert("RGB")
-    flat.quantize(COLOURS, dither=Image.Dither.NONE).save(file, format="png")
+    flat = Image.open(picture).convert("RGB")
+    flat.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+        file, format="png"
+    )
     return file.getvalue()

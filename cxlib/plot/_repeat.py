@@ -242,7 +242,7 @@ def rfm_movement(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     sns.heatmap(
         shares, ax=ax, cmap="Blues", vmin=0, cbar=False, fmt="", linewidths=0.5, linecolor="white",
         annot=shares.map(lambda share: "" if pd.isna(share) else f"{100 * share:.0f}"),
-        yticklabels=[f"{name}   {sizes[name]:,}" for name in rows],
+        yticklabels=[f"{name}   {sizes[name]:,}" for name in rows], annot_kws={"in_layout": False},
     )  # fmt: skip
     ax.tick_params(axis="both", length=0)
     ax.set_xticks(ax.get_xticks(), ends, rotation=30, ha="right")

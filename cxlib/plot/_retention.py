@@ -88,7 +88,7 @@ def retention(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             "label": "% active: of the cohort, who ordered",
         },
         yticklabels=_cohort_labels(sizes),
-        annot_kws={"size": 9},
+        annot_kws={"size": 9, "in_layout": False},
     )
     if "ages" in table.columns:
         names = later.drop_duplicates("age").set_index("age")["ages"]
