@@ -98,7 +98,7 @@ def test_walls_around_other_libraries(path: Path) -> None:
     for library, rooms in ALLOWED.items():
         assert library not in tops or room_of(path) in rooms, f"{library} in {path.name}"
     if "papermill" in tops:
-        assert path.name == "runner.py"
+        assert path.name == "engine.py"
 
 
 def test_the_import_reader_sees_imports_inside_functions(tmp_path: Path) -> None:

@@ -7,20 +7,24 @@ starts it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
+import math
 import os
 import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, Pipe
+from queue import Empty
 from typing import Any
 
 from ipykernel.iostream import OutStream
 from ipykernel.kernelapp import IPKernelApp
-from jupyter_client import AsyncKernelManager
+from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.provisioning import LocalProvisioner
@@ -63,6 +67,29 @@ class CappedStream(OutStream):
 PRINTING = f"--IPKernelApp.outstream_class={__name__}.CappedStream"
 
 
+class PromptClient(AsyncKernelClient):
+    """Is ready when the kernel answers on both channels; Jupyter's own then listens for silence."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Wait until the kernel answers, and until what it publishes is heard too."""
+        deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+        while not await self._answers():
+            if not await self.is_alive():
+                raise RuntimeError("Kernel died before replying to kernel_info")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
+
+    async def _answers(self) -> bool:
+        self.kernel_info()
+        try:
+            while (await self.get_shell_msg(timeout=1))["msg_type"] != "kernel_info_reply":
+                pass
+            await self.get_iopub_msg(timeout=0.2)
+        except Empty:
+            return False
+        return True
+
+
 class OwnKernelManager(AsyncKernelManager):
     """Starts kernels of this very interpreter, whatever ``python3`` means elsewhere here."""
 
@@ -75,6 +102,10 @@ class OwnKernelManager(AsyncKernelManager):
             self.provisioner = ForkedProvisioner(
                 kernel_id="cx", kernel_spec=self.kernel_spec, parent=self
             )
+
+    @default("client_factory")
+    def _prompt_client(self) -> type[AsyncKernelClient]:
+        return PromptClient
 
     @default("kernel_spec_manager")
     def _own_kernels_only(self) -> KernelSpecManager:
@@ -140,6 +171,12 @@ class ForkedProvisioner(LocalProvisioner):
         self.cwd = kwargs.get("cwd") or os.getcwd()
         kernel.begin(manager.connection_file, str(self.cwd), dict(kwargs["env"]))
         return self.connection_info
+
+    async def wait(self) -> int | None:
+        """Wait for the kernel's end; Jupyter's own looks for it every tenth of a second."""
+        while await self.poll() is None:
+            await asyncio.sleep(0.01)
+        return await super().wait()
 
 
 READY: list[ForkedKernel] = []

@@ -72,6 +72,12 @@ def render(notebook: NotebookNode, **about: Any) -> str:
     )
 
 
+def rehearse(notebook: NotebookNode) -> None:
+    """Do what takes longer the first time in a process."""
+    outline(notebook, ROOMS[0])
+    assert exporter().template
+
+
 def _written(notebook: NotebookNode, told: Outline, about: Mapping[str, Any]) -> str:
     resources = {**about, "outline": told, "terms": ()}
     page, _ = exporter().from_notebook_node(notebook, resources=resources)

@@ -28,7 +28,6 @@ from cxlib.report.runner import (
     Task,
     ended_badly,
     execute,
-    last_started,
     settle_in,
     told,
 )
@@ -147,7 +146,7 @@ class _Attempt:
     """A report being made in a process of its own."""
 
     def __init__(self, turn: _Turn, home: str, threads: int) -> None:
-        self.turn = turn
+        self.turn, self.cell = turn, 0
         self.answers, answering = CONTEXT.Pipe(duplex=False)
         self.process = CONTEXT.Process(
             target=_apart,
@@ -167,7 +166,8 @@ class _Attempt:
             return self._lost("WorkerDied", "the report's process was killed", KERNEL_DIED)
         if isinstance(said, Result):
             return said
-        listener.moved(self.turn.task.job.name, *said)
+        place, cells, self.cell = said
+        listener.moved(self.turn.task.job.name, place, cells)
         return None
 
     def timed_out(self) -> Result:
@@ -176,8 +176,7 @@ class _Attempt:
         return self._lost("ReportTimeout", f"not done after {seconds:,} s", TIMED_OUT)
 
     def _lost(self, name: str, message: str, status: str) -> Result:
-        task = self.turn.task
-        cell = last_started(task.folder / "notebooks" / f"{task.job.name}.ipynb")
+        task, cell = self.turn.task, self.cell or None
         error: dict[str, Any] = {"name": name, "message": message, "cell": cell, "last_lines": []}
         seconds = round(time.monotonic() - self.started, 3)
         return replace(ended_badly(task, seconds, error), status=status)
@@ -208,7 +207,7 @@ def _apart(
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     tempfile.tempdir = home  # so that sockets of kernels that were ended go with the run
     try:
-        result = execute(task, lambda cell, cells: answers.send((cell, cells)))
+        result = execute(task, lambda *moved: answers.send(moved))
     except BaseException as error:
         result = ended_badly(task, 0.0, told(error))
     answers.send(result)

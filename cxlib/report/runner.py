@@ -7,17 +7,20 @@ import os
 import re
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 
 from cxlib.headline import HEADLINE_MIME
 from cxlib.report import beside, history, page, privacy, secrets
 from cxlib.report.jobs import Job
-from cxlib.report.kernel import CUT, OwnKernelManager
+from cxlib.report.kernel import CUT
+
+if TYPE_CHECKING:
+    from cxlib.report.engine import Moved
 
 LOSSES_MIME = "application/vnd.cx.losses+json"
 """As in `cxlib.clean.losses`, which would bring the engine into every worker."""
@@ -105,10 +108,10 @@ def settle_in(home: str) -> None:
         os.dup2(nowhere.fileno(), 2)
 
 
-def execute(task: Task, moved: Callable[[int, int], None] = lambda cell, cells: None) -> Result:
+def execute(task: Task, moved: Moved = lambda place, cells, number: None) -> Result:
     """Run a notebook and render its page; whatever goes wrong is in the result.
 
-    ``moved`` is told the number of each cell that begins, and how many there are.
+    ``moved`` hears of each cell that begins, as `cxlib.report.engine.Moved` says.
     """
     started, job = time.monotonic(), task.job
     executed = task.folder / "notebooks" / f"{job.name}.ipynb"
@@ -167,25 +170,19 @@ def _cut(notebook: nbformat.NotebookNode) -> list[str]:
     ]
 
 
-def _run_notebook(
-    task: Task, executed: Path, moved: Callable[[int, int], None]
-) -> nbformat.NotebookNode:
-    import papermill
+def _run_notebook(task: Task, executed: Path, moved: Moved) -> nbformat.NotebookNode:
+    from cxlib.report import engine  # brings papermill
 
     executed.parent.mkdir(parents=True, exist_ok=True)
     notebook = nbformat.read(task.job.notebook, as_version=4)
     try:
-        notebook = papermill.execute_notebook(
+        notebook = engine.run(
             notebook,
-            str(executed).replace("{", "{{").replace("}", "}}"),
+            executed,
             task.job.given,
-            cwd=str(task.root),
-            kernel_name="python3",
-            language="python",
-            kernel_manager_class=OwnKernelManager,
-            execution_timeout=task.job.limits.cell_seconds,
-            on_cell_start=lambda cell, cell_index: moved(cell_index + 1, len(notebook.cells)),
-            progress_bar=False,
+            root=task.root,
+            cell_seconds=task.job.limits.cell_seconds,
+            moved=moved,
         )
     finally:
         _keep_tidy(executed, task)
