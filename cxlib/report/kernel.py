@@ -7,7 +7,6 @@ starts it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import math
@@ -36,6 +35,9 @@ from cxlib._published import is_published
 MOST_PRINTED = 1_000_000
 """Characters that are kept of what one cell prints."""
 CUT = f"[cut: only the first {MOST_PRINTED:,} characters that a cell prints are kept]"
+
+LOOK_SECONDS = 0.01
+"""How often to look whether a kernel has ended; Jupyter would ten times a second."""
 
 FORKS = sys.platform == "linux"
 DIE_WITH_PARENT, ADOPT_ORPHANS = 1, 36
@@ -111,6 +113,9 @@ class OwnKernelManager(AsyncKernelManager):
     def _own_kernels_only(self) -> KernelSpecManager:
         return KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True)
 
+    async def _async_wait(self, pollinterval: float = 0.1) -> None:
+        await super()._async_wait(min(pollinterval, LOOK_SECONDS))
+
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Return the command of a kernel, its output capped."""
         return super().format_kernel_cmd([*(extra_arguments or []), PRINTING])
@@ -171,12 +176,6 @@ class ForkedProvisioner(LocalProvisioner):
         self.cwd = kwargs.get("cwd") or os.getcwd()
         kernel.begin(manager.connection_file, str(self.cwd), dict(kwargs["env"]))
         return self.connection_info
-
-    async def wait(self) -> int | None:
-        """Wait for the kernel's end; Jupyter's own looks for it every tenth of a second."""
-        while await self.poll() is None:
-            await asyncio.sleep(0.01)
-        return await super().wait()
 
 
 READY: list[ForkedKernel] = []
