@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -77,12 +78,23 @@ __all__ = sorted([*_HOME, *_MODULES])
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that ``import cxlib`` stays light."""
     if name in _MODULES:
-        return importlib.import_module(f"cxlib.{name}")
+        return _imported(name)
     if name in _HOME:
-        return getattr(importlib.import_module(f"cxlib.{_HOME[name]}"), name)
+        return getattr(_imported(_HOME[name]), name)
     from cxlib._checks import suggest
 
     raise AttributeError(f"module 'cxlib' has no attribute {name!r}.{suggest(name, __all__)}")
+
+
+def _imported(module: str) -> ModuleType:
+    """Import a module; the garbage collector, which would find nothing, rests while it is done."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(f"cxlib.{module}")
+    finally:
+        if collects:
+            gc.enable()
 
 
 def __dir__() -> list[str]:
