@@ -9,10 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from jinja2 import Environment
 from markupsafe import Markup
 from nbconvert.exporters import TemplateExporter
 from nbformat import NotebookNode
+from traitlets import List
 
 from cxlib._checks import DataError
 from cxlib.headline import Headline
@@ -32,6 +34,9 @@ class PageExporter(TemplateExporter):
 
     file_extension = ".html"
     output_mimetype = "text/html"
+    default_preprocessors: List[Any] = List(
+        []
+    )  # each would check the whole notebook again, and do nothing
 
     def _create_environment(self) -> Environment:
         environment = super()._create_environment()
@@ -74,7 +79,9 @@ def render(notebook: NotebookNode, **about: Any) -> str:
 
 def rehearse(notebook: NotebookNode) -> None:
     """Do what takes longer the first time in a process."""
+    nbformat.validate(notebook)
     outline(notebook, ROOMS[0])
+    glossary.used("")
     assert exporter().template
 
 
