@@ -152,14 +152,14 @@ def check_rows(table: ir.Table, contract: Contract) -> None:
     """
     import pandera.ibis as pandera
 
-    schema = pandera.DataFrameSchema(checks=pandera.Check(lambda data: _kept(data.table, contract)))
+    schema = pandera.DataFrameSchema(checks=pandera.Check(lambda data: keeps(data.table, contract)))
     try:
         schema.validate(table)
     except pandera.errors.SchemaError:
         raise DataError(f"{contract.name}: {_fault(table, contract)}") from None
 
 
-def _kept(table: ir.Table, contract: Contract) -> ir.BooleanScalar:
+def keeps(table: ir.Table, contract: Contract) -> ir.BooleanScalar:
     """Say in one look at the rows whether they keep the contract."""
     kept = table.count() > 0
     for name in contract.required:

@@ -217,6 +217,25 @@ def test_what_was_read_and_not_cleaned_is_sent_to_cleaning() -> None:
 
 
 @each_question
+def test_an_order_that_stands_twice_is_one_error(ask: Callable[..., Any]) -> None:
+    twice = ONE_LOYAL.assign(order_id=["x", "y", "x"])
+    says = r"1 values of 'order_id' stand in more than one row \(first: 'x'\)"
+    with pytest.raises(cx.DataError, match=says):
+        ask(twice)
+
+
+@each_question
+@pytest.mark.parametrize("column", ["customer_id", "order_id", "ordered_at", "net_revenue"])
+def test_a_row_that_lacks_what_it_must_have_is_one_error(
+    ask: Callable[..., Any], column: str
+) -> None:
+    lacking = ONE_LOYAL.assign(**{column: ONE_LOYAL[column].where([True, False, True], None)})
+    says = f"empty values in required columns: '{column}' in 1 row"
+    with pytest.raises(cx.DataError, match=says):
+        ask(lacking)
+
+
+@each_question
 @pytest.mark.parametrize("column", ["customer_id", "order_id"])
 def test_an_id_that_is_empty_is_none(ask: Callable[..., Any], column: str) -> None:
     with pytest.raises(

@@ -19,6 +19,7 @@ import cxlib as cx
 from cxlib._bgnbd import MODELS, spend_line
 from cxlib.ltv import LtvFit, futures, replicates
 from cxlib.ltv.ahead import Ahead
+from cxlib.ltv.histories import DAYS
 from cxlib.ltv.replicates import Replicates, quantiles
 
 AS_OF = "2023-12-31"
@@ -51,8 +52,11 @@ def customers(fit: LtvFit) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def refitted(fit: LtvFit) -> dict[str, np.ndarray]:
-    assert fit._summary is not None
-    return every_refit(fit, fit._summary.order_by("customer_id").to_pandas())
+    return every_refit(fit, summary().to_pandas())
+
+
+def summary() -> Any:
+    return cx.ltv_summary(shop(1, 1500), as_of=AS_OF).order_by("customer_id")
 
 
 def every_refit(fit: LtvFit, table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -167,8 +171,7 @@ def test_bounds_of_ltv_are_those_of_brute_force_to_a_few_percent(fit: LtvFit) ->
     many = np.exp(rng.multivariate_normal(logs.mean(axis=0), np.cov(logs.T), 500))
     fit = replace(fit, _refits=Replicates(ORDERS, many[:, :4], many[:, 4:]))
     ours = fit.customers().order_by("customer_id").limit(150).to_pandas()
-    assert fit._summary is not None
-    theirs = fit._summary.order_by("customer_id").limit(150).to_pandas()
+    theirs = summary().limit(150).to_pandas()
     low, high = np.quantile(every_refit(fit, theirs)["ltv"], (0.025, 0.975), axis=0)
     for name, exact in (("ltv_low", low), ("ltv_high", high)):
         assert ours[name].to_numpy() == pytest.approx(exact, rel=0.05)
@@ -334,9 +337,8 @@ def test_futures_spread_as_a_simulation_order_by_order_does() -> None:
     rng = np.random.default_rng(4)
     n, x, recency, age, own, horizon = 20_000, 3, 100, 130, 25.0, 365.0
     values, money = ({name: TRUTH[name] for name in names} for names in (ORDERS, "pqv"))
-    frame = pd.DataFrame(
-        {"frequency": x, "recency": recency, "T": age, "monetary_value": own, "n": n}, index=[0]
-    )
+    history = (x * DAYS + recency) * DAYS + age
+    frame = pd.DataFrame({"history": history, "monetary_value": own, "n": n}, index=[0])
     base = fit_base(frame)
     ahead = Ahead(MODELS["bgnbd"], base.histories, horizon, 0.5)
     bought, ours = futures._drawn(ahead, base, np.zeros(n, int), values, money, rng)

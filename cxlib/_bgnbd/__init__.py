@@ -9,6 +9,7 @@ histories, never over customers, and works in any unit of time and money.
 from cxlib._bgnbd.gamma_gamma import fit_gamma_gamma, spend_line
 from cxlib._bgnbd.models import MODELS, SPEND_MEANINGS, Model
 from cxlib._bgnbd.newton import Fit
+from cxlib._bgnbd.unique import told_apart
 
 fit_bgnbd, p_alive = MODELS["bgnbd"].fit, MODELS["bgnbd"].p_alive
 orders_if_alive = MODELS["bgnbd"].orders_if_alive
@@ -23,4 +24,5 @@ __all__ = [
     "fit_gamma_gamma",
     "orders_if_alive",
     "p_alive",
+    "told_apart",
 ]

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from cxlib._bgnbd import Model
+from cxlib._bgnbd import Model, told_apart
 from cxlib.ltv.base import Numbers
 
 DAYS_PER_YEAR = 365.25
@@ -50,7 +50,8 @@ class Ahead:
         are computed.
         """
         frequency, age = self.pairs
-        counts, first, count = np.unique(frequency, return_index=True, return_inverse=True)
+        counts, count = told_apart(frequency)
+        first = np.searchsorted(count, np.arange(len(counts)))
         if len(counts) * NODES >= len(age):
             return self._orders(values, frequency, age)
         shift = min(values["alpha"], values.get("beta", np.inf))
@@ -93,5 +94,5 @@ class Ahead:
     def _coded(self) -> tuple[Numbers, npt.NDArray[np.intp]]:
         frequency, _, age = self.histories
         scale = age.max() + 1
-        keys, code = np.unique(frequency * scale + age, return_inverse=True)
+        keys, code = told_apart(frequency * scale + age)
         return np.array([keys // scale, keys % scale]), code

@@ -8,12 +8,12 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from cxlib._bgnbd import MODELS, spend_line
+from cxlib._bgnbd import MODELS, spend_line, told_apart
 from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.base import Numbers
 from cxlib.ltv.futures import realised
-from cxlib.ltv.histories import HISTORY
 from cxlib.ltv.replicates import around, bounds, sums, sums_over
 from cxlib.sources import join_frame
 
@@ -27,16 +27,16 @@ MOST_ORDERS, DAY_STEPS = 12, 40
 def customers(fit: LtvFit, intervals: bool) -> ir.Table:
     """Return `LtvFit.customers`."""
     by_history = _by_history(fit, intervals)
-    assert fit._summary is not None  # else there was no history either
-    rows = join_frame(fit._summary, by_history, HISTORY)
+    assert fit._histories is not None  # else there was no history either
+    rows = join_frame(fit._histories, by_history, ["history"])
     spend = rows["level"] + rows["slope"] * rows["monetary_value"]
     found = {
         "customer_id": rows["customer_id"],
         **({fit.by: rows["segment"]} if fit.by is not None else {}),
-        "n_orders": rows["frequency"] + 1,
-        "days_since_last": rows["T"] - rows["recency"],
-        "p_alive": rows["p_alive"],
-        "expected_orders": rows["expected_orders"],
+        **{
+            name: rows[name]
+            for name in ("n_orders", "days_since_last", "p_alive", "expected_orders")
+        },
         "expected_spend": spend,
         "ltv": spend * rows["value_orders"],
     }
@@ -74,7 +74,7 @@ def _ltv_bounds(rows: ir.Table, spend: ir.Value) -> dict[str, ir.Value]:
     return found
 
 
-def _by_history(fit: LtvFit, intervals: bool) -> pd.DataFrame:
+def _by_history(fit: LtvFit, intervals: bool) -> pa.Table:
     """Return one row per unique history: what the models say of it.
 
     ``value_orders`` are discounted ones times the margin, ``level`` and ``slope`` the line of
@@ -83,40 +83,49 @@ def _by_history(fit: LtvFit, intervals: bool) -> pd.DataFrame:
     """
     ahead, (alive, if_alive) = fit.ahead, fit._foretold
     orders, discounted = alive * if_alive
-    table = pd.DataFrame(dict(zip(HISTORY, ahead.histories.astype("int64"), strict=True)))
+    frequency, recency, age = ahead.histories
+    told = {
+        "history": fit.base.told,
+        "n_orders": frequency.astype(int) + 1,
+        "days_since_last": (age - recency).astype(int),
+    }
     points = {"p_alive": alive, "expected_orders": orders, "value_orders": discounted}
-    table = table.assign(**points)
+    found = dict(points)
     if intervals:
         for name, (low, high) in bounds(ahead, fit.replicates, points).items():
-            table[f"{name}_low"], table[f"{name}_high"] = low, high
-        ends = table[["value_orders_low", "value_orders_high"]].to_numpy()
-        table["orders_down"], table["orders_up"] = np.abs(_log(ends) - _log(discounted)[:, None]).T
-    of_value = [name for name in table.columns if name.startswith("value_orders")]
-    table[of_value] *= fit.margin
-    return table.merge(_by_frequency(fit, intervals), on="frequency")
+            found |= {f"{name}_low": low, f"{name}_high": high}
+        for way, end in (("down", "low"), ("up", "high")):
+            found[f"orders_{way}"] = np.abs(_log(found[f"value_orders_{end}"]) - _log(discounted))
+    for name in found:
+        if name.startswith("value_orders"):
+            found[name] = found[name] * fit.margin
+    return pa.table(told | found | _spends(fit, intervals))
 
 
-def _by_frequency(fit: LtvFit, intervals: bool) -> pd.DataFrame:
-    """Return one row per frequency: the line of expected spend, and how far it may be off in logs."""
-    frequency = np.unique(fit.ahead.histories[0])
+def _spends(fit: LtvFit, intervals: bool) -> dict[str, Numbers]:
+    """Return of each history the line of expected spend, and how far it may be off in logs."""
+    frequency, count = told_apart(fit.ahead.histories[0])
+    by_frequency = _by_frequency(fit, frequency, intervals)
+    return {name: values[count] for name, values in by_frequency.items()}
+
+
+def _by_frequency(fit: LtvFit, frequency: Numbers, intervals: bool) -> dict[str, Numbers]:
     point = np.stack(spend_line(fit._spend, frequency))
-    table = pd.DataFrame(
-        {"frequency": frequency.astype("int64"), "level": point[0], "slope": point[1]}
-    )
+    line = {"level": point[0], "slope": point[1]}
     if not intervals:
-        return table
+        return line
     refits = _log(np.array([spend_line(spend, frequency) for _, spend in fit.replicates.pairs()]))
     low, high = around(_log(point), refits)
     (level_down, slope_down), (level_up, slope_up) = _log(point) - low, high - _log(point)
     one, other = np.moveaxis(refits - refits.mean(axis=0), 1, 0)
     scale = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
-    return table.assign(
-        level_down=level_down,
-        level_up=level_up,
-        slope_down=slope_down,
-        slope_up=slope_up,
-        alike=(one * other).sum(axis=0) / np.maximum(scale, TINY),
-    )
+    return line | {
+        "level_down": level_down,
+        "level_up": level_up,
+        "slope_down": slope_down,
+        "slope_up": slope_up,
+        "alike": (one * other).sum(axis=0) / np.maximum(scale, TINY),
+    }
 
 
 def _log(values: Numbers) -> Numbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,14 +11,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cxlib.ltv.histories import HISTORY, counted
+from cxlib._bgnbd import told_apart
+from cxlib.ltv.histories import (
+    counted,
+    histories,
+    in_words,
+    load_orders,
+    nobody,
+    purchase_days,
+)
+from cxlib.sources import Source
 
 Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """Unique customers: one row per segment, history and mean spend, shared by ``n`` customers.
+    """Unique customers: one row per history, mean spend and segment, shared by ``n`` customers.
 
     A reduction of the whole base: those who came once, most of a shop, share few rows.
     """
@@ -29,14 +39,12 @@ class Base:
     def of(cls, customers: ir.Table) -> Base:
         """Reduce a table of `histories` in its engine."""
         key = [
-            name for name in ("segment", *HISTORY, "monetary_value") if name in customers.columns
+            name for name in ("history", "monetary_value", "segment") if name in customers.columns
         ]
         rows = counted(customers, key)
-        bought = rows["frequency"] >= 0
-        purchasers = rows[bought].reset_index(drop=True)  # numbered again: columns are put beside
-        return cls(
-            purchasers.astype(dict.fromkeys(HISTORY, "int64")), int(rows["n"][~bought].sum())
-        )
+        n_others = int((rows["history"] < 0).sum())  # they come first
+        purchasers = rows.iloc[n_others:].reset_index(drop=True)  # columns are put beside
+        return cls(purchasers, int(rows["n"].iloc[:n_others].sum()))
 
     @cached_property
     def n(self) -> Numbers:
@@ -46,7 +54,7 @@ class Base:
     @cached_property
     def frequency(self) -> Numbers:
         """Repeat purchases of each row."""
-        return self.rows["frequency"].to_numpy(float)
+        return self.histories[0, self.history]
 
     @cached_property
     def spend(self) -> Numbers:
@@ -59,17 +67,18 @@ class Base:
         return self._numbered[1]
 
     @property
-    def histories(self) -> Numbers:
-        """Unique frequency, recency and T, in rising order: three rows of numbers."""
+    def told(self) -> npt.NDArray[np.int64]:
+        """Unique histories in one number each, in rising order."""
         return self._numbered[0]
 
     @cached_property
-    def _numbered(self) -> tuple[Numbers, npt.NDArray[np.intp]]:
-        told = self.rows[HISTORY].to_numpy().T
-        size = told[2].max() + 1  # no recency is larger than T
-        code = (told[0] * size + told[1]) * size + told[2]
-        _, first, number = np.unique(code, return_index=True, return_inverse=True)
-        return told[:, first].astype(float), number
+    def histories(self) -> Numbers:
+        """Unique frequency, recency and T, in rising order: three rows of numbers."""
+        return in_words(self.told).astype(float)
+
+    @cached_property
+    def _numbered(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
+        return told_apart(self.rows["history"].to_numpy())
 
     @cached_property
     def n_by_history(self) -> Numbers:
@@ -88,3 +97,23 @@ class Base:
         segment = self.rows["segment"].map(number) if "segment" in self.rows else 0
         rows = pd.DataFrame({"n": self.n, "spend": self.n * self.spend, "history": self.history})
         return rows.assign(segment=segment).groupby(["segment", "history"], as_index=False).sum()
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What was seen by ``as_of``: purchase days, a table of histories made of them, and its base."""
+
+    days: ir.Table
+    customers: ir.Table
+    base: Base
+    currency: str | None
+
+    @classmethod
+    def of(cls, orders: Source, as_of: dt.date, by: str | None) -> Seen:
+        """Reduce orders, of which at least one customer must have bought."""
+        rows, currency, loaded = load_orders(orders, as_of, by)
+        customers = loaded.hold(histories(purchase_days(loaded.sound(rows)), as_of))
+        base = Base.of(customers)
+        if not len(base.rows):
+            raise nobody(orders, as_of)
+        return cls(purchase_days(rows), customers, base, currency)

@@ -11,9 +11,8 @@ import pandas as pd
 
 from cxlib._bgnbd import MODELS, SPEND_MEANINGS, Fit, Model, fit_gamma_gamma
 from cxlib._checks import FitError, check_choice, check_date, check_number, listed
-from cxlib.ltv.base import Base
+from cxlib.ltv.base import Base, Seen
 from cxlib.ltv.forecasts import LtvFit, check_valuation
-from cxlib.ltv.histories import buyers, histories, load_orders, nobody, purchase_days
 from cxlib.ltv.silence import Silence
 from cxlib.ltv.verdict import judge
 from cxlib.sources import Source
@@ -121,14 +120,9 @@ def fit_ltv(
     2         eve         2              131
     """
     day, options = check_options(as_of, horizon_days, model, margin, discount_rate, seed, n_boot)
-    rows, currency = load_orders(orders, day, by)
-    days = purchase_days(rows)
-    customers = histories(days, day).cache()
-    base = Base.of(customers)
-    if not len(base.rows):
-        raise nobody(orders, day)
-    options |= {"by": by, "guest_share": _guest_share(orders), "currency": currency}
-    return fitted(customers, base, as_of=day, _days=days, **options)
+    seen = Seen.of(orders, day, by)
+    options |= {"by": by, "guest_share": _guest_share(orders), "currency": seen.currency}
+    return fitted(seen.customers, seen.base, as_of=day, _days=seen.days, **options)
 
 
 def check_options(
@@ -169,7 +163,7 @@ def fitted(
         verdict=Silence.of(base).before(verdict, as_of),
         _values=orders.values,
         _spend=spend.values,
-        _summary=buyers(customers),
+        _histories=customers,
         _base=base,
         **options,
     )

@@ -104,7 +104,7 @@ class LtvFit:
     currency: str | None = field(default=None, kw_only=True)
     _values: dict[str, float] = field(repr=False)
     _spend: dict[str, float] = field(repr=False)
-    _summary: ir.Table | None = field(repr=False)
+    _histories: ir.Table | None = field(repr=False)
     _base: Base | None = field(repr=False)
     _days: ir.Table | None = field(default=None, repr=False)
     _refits: Replicates | None = field(default=None, repr=False)

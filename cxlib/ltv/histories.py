@@ -6,13 +6,17 @@ import datetime as dt
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cxlib._checks import DataError, check_date, listed
-from cxlib.sources import Source, as_table, load
+from cxlib.sources import Loaded, Source, load, load_columns
 from cxlib.tables import NO_GROUP, ORDERS, group_label, midnight_after
 
 HISTORY = ["frequency", "recency", "T"]
+DAYS = 2**20
+"""More days than any history has."""
 ANSWER = {
     *("customer_id", "n_orders", "days_since_last", "expected_spend", "n_customers"),
     *("ltv_p10", "ltv_median", "ltv_p90"),
@@ -60,20 +64,25 @@ def ltv_summary(orders: Source, *, as_of: str | dt.date) -> ir.Table:
     0         ann          1       10  30            25.0
     """
     day = check_date("as_of", as_of)
-    rows, _ = load_orders(orders, day)
+    rows, _, loaded = load_orders(orders, day)
+    loaded.check()
     if rows.limit(1).count().execute() == 0:
         raise nobody(orders, day)
-    return buyers(histories(purchase_days(rows), day))
+    customers, key = _by_customer(purchase_days(rows))
+    customers = customers.filter(customers["n"] > 0)
+    return customers.select(*key, **_words(customers, day))
 
 
 def load_orders(
     orders: Source, as_of: dt.date, by: str | None = None
-) -> tuple[ir.Table, str | None]:
+) -> tuple[ir.Table, str | None, Loaded]:
     """Return the orders by the end of ``as_of``, and the one currency they are in, if they say it.
 
-    With ``by`` each order carries its customer's ``segment``: the value at the first order.
+    With ``by`` each order carries its customer's ``segment``: the value at the first order. Their
+    rows are looked at where what is made of them is held.
     """
-    table = load(orders, ORDERS)
+    loaded = load_columns(orders, ORDERS)
+    table = loaded.table
     label = None if by is None else group_label(table, by, ORDERS, ANSWER)
     columns = {name: table[name] for name in ORDERS.required}
     if label is not None:
@@ -86,7 +95,7 @@ def load_orders(
             group_by="customer_id", order_by=[table["ordered_at"], table["order_id"]]
         )
         table = table.mutate(segment=table["segment"].first().over(first_order))
-    return table, currency
+    return table, currency, loaded
 
 
 def _one_currency(table: ir.Table) -> str | None:
@@ -104,8 +113,11 @@ def _one_currency(table: ir.Table) -> str | None:
 
 
 def nobody(orders: Source, as_of: dt.date) -> DataError:
-    """Return the error to raise where no customer has a purchase by ``as_of``."""
-    first = as_table(orders)[ORDERS.when].min().execute().date()
+    """Return the error to raise where no customer has a purchase by ``as_of``.
+
+    If it is the rows that break the contract, that is raised.
+    """
+    first = load(orders, ORDERS)[ORDERS.when].min().execute().date()
     if first > as_of:
         return DataError(
             f"orders: as_of={as_of} is before the first order ({first}); as_of is the last observed day"
@@ -123,45 +135,60 @@ def purchase_days(rows: ir.Table) -> ir.Table:
     """
     key = [name for name in ("customer_id", "segment") if name in rows.columns]
     days = rows.group_by(*key, day=rows["ordered_at"].date()).aggregate(
-        spend=rows["net_revenue"].sum(), moved=rows["net_revenue"].abs().sum()
+        spend=rows["net_revenue"].sum(), largest=rows["net_revenue"].cast("float32").max()
     )
     # what a full refund leaves of a float is no purchase
-    bought = days["spend"] > 1e-9 * days["moved"]
+    bought = days["spend"] > 1e-9 * days["largest"]
     return days.select(*key, "day", "spend", bought=bought)
 
 
 def histories(days: ir.Table, as_of: dt.date) -> ir.Table:
-    """Return `ltv_summary` (with ``segment``, if there is one) of `purchase_days`.
+    """Return customer_id, (segment,) history and monetary_value of `purchase_days`.
 
-    Those who never bought stand there too, with a frequency of -1: see `buyers`.
+    A history is one number, which engines group and join by at least cost: see `in_words`. Those
+    who never bought stand there too, with a history of -1.
     """
+    customers, key = _by_customer(days)
+    words = _words(customers, as_of)
+    packed = (words["frequency"] * DAYS + words["recency"]) * DAYS + words["T"]
+    return customers.select(
+        *key, history=packed.fill_null(-1), monetary_value=words["monetary_value"]
+    )
+
+
+def in_words(history: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return frequency, recency and T, a row each, of histories told in one number."""
+    return np.stack([history // DAYS**2, history // DAYS % DAYS, history % DAYS])
+
+
+def _by_customer(days: ir.Table) -> tuple[ir.Table, list[str]]:
+    """Return what the purchases of each customer come to, and the names that tell customers."""
     key = [name for name in ("customer_id", "segment") if name in days.columns]
     bought = days["bought"]
-    customers = days.group_by(key).aggregate(
-        frequency=days["day"].count(where=bought) - 1,
+    return days.group_by(key).aggregate(
+        n=days["day"].count(where=bought),
         first=days["day"].min(where=bought),
         last=days["day"].max(where=bought),
         spend=days["spend"].sum(where=bought),
         first_spend=days["spend"].argmin(days["day"], where=bought),
         least=days["spend"].min(where=bought),
-    )
-    again = customers["frequency"] > 0
-    mean = (customers["spend"] - customers["first_spend"]) / customers["frequency"]
-    return customers.select(
-        *key,
-        "frequency",
-        recency=customers["last"].delta(customers["first"], unit="day"),
-        T=ibis.date(str(as_of)).delta(customers["first"], unit="day"),
+    ), key
+
+
+def _words(customers: ir.Table, as_of: dt.date) -> dict[str, ir.Value]:
+    """Return a customer's history in the words of lifetimes."""
+    frequency = customers["n"] - 1
+    mean = (customers["spend"] - customers["first_spend"]) / frequency
+    return {
+        "frequency": frequency,
+        "recency": customers["last"].delta(customers["first"], unit="day"),
+        "T": ibis.date(str(as_of)).delta(customers["first"], unit="day"),
         # the difference keeps sixteen digits of the sum, and may lose all of a much smaller mean
-        monetary_value=again.ifelse(ibis.greatest(mean, customers["least"]), 0.0),
-    )
-
-
-def buyers(customers: ir.Table) -> ir.Table:
-    """Return the customers of `histories` who bought."""
-    return customers.filter(customers["frequency"] >= 0)
+        "monetary_value": (frequency > 0).ifelse(ibis.greatest(mean, customers["least"]), 0.0),
+    }
 
 
 def counted(table: ir.Table, columns: list[str]) -> pd.DataFrame:
     """Return the unique values of ``columns`` with the number of rows of each, ``n``."""
-    return table.group_by(columns).aggregate(n=table.count()).order_by(columns).to_pandas()
+    found = table.group_by(columns).aggregate(n=table.count()).order_by(columns)
+    return found.to_pyarrow().to_pandas(split_blocks=True, self_destruct=True)

@@ -16,7 +16,15 @@ from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.base import Base, Numbers
 from cxlib.ltv.fit import fitted
 from cxlib.ltv.forecasts import LtvFit
-from cxlib.ltv.histories import HISTORY, counted, histories, load_orders, nobody, purchase_days
+from cxlib.ltv.histories import (
+    HISTORY,
+    counted,
+    histories,
+    in_words,
+    load_orders,
+    nobody,
+    purchase_days,
+)
 from cxlib.ltv.silence import Silence
 from cxlib.show import told
 from cxlib.sources import Source
@@ -133,10 +141,11 @@ def holdout_ltv(
 
 def bought_days(orders: Source, as_of: dt.date) -> ir.Table:
     """Return the days of each customer's purchases, cached, with the ``first`` of them."""
-    days = purchase_days(load_orders(orders, as_of)[0])
+    rows, _, loaded = load_orders(orders, as_of)
+    days = purchase_days(loaded.sound(rows))
     days = days.filter(days["bought"])
     first = days["day"].min().over(ibis.window(group_by="customer_id"))
-    days = days.mutate(first=first).cache()
+    days = loaded.hold(days.mutate(first=first))
     if days.limit(1).count().execute() == 0:
         raise nobody(orders, as_of)
     return days
@@ -213,9 +222,10 @@ def _rows(
     )
     both = customers.left_join(counts, "customer_id")
     both = both.select(
-        *HISTORY, n_after=both["n_after"].fill_null(0), n_before=both["n_before"].fill_null(0)
+        "history", n_after=both["n_after"].fill_null(0), n_before=both["n_before"].fill_null(0)
     )
-    return counted(both, [*HISTORY, "n_after", "n_before"])
+    rows = counted(both, ["history", "n_after", "n_before"])
+    return rows.assign(**dict(zip(HISTORY, in_words(rows["history"].to_numpy()), strict=True)))
 
 
 def _measures(rows: pd.DataFrame) -> pd.DataFrame:
@@ -264,13 +274,13 @@ def _by_frequency(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _by_decile(rows: pd.DataFrame) -> pd.DataFrame:
     best_first = (
-        rows.groupby(HISTORY, as_index=False)
+        rows.groupby("history", as_index=False)
         .agg(n=("n", "sum"), expected=("expected", "first"))
         .sort_values("expected", ascending=False, kind="stable")
     )
     middle = best_first["n"].cumsum() - best_first["n"] / 2
     best_first["decile"] = np.ceil(10 * middle / best_first["n"].sum()).astype(int)
-    rows = rows.merge(best_first[[*HISTORY, "decile"]], on=HISTORY)
+    rows = rows.merge(best_first[["history", "decile"]], on="history")
     return _means(rows, rows["decile"]).reset_index()
 
 

@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from cxlib._bgnbd import MODELS
 from cxlib._checks import DataError, ParameterError, check_date
-from cxlib.ltv.base import Base
+from cxlib.ltv.base import Seen
 from cxlib.ltv.forecasts import LtvFit
-from cxlib.ltv.histories import buyers, histories, load_orders, nobody, purchase_days
 from cxlib.ltv.replicates import SPEND, Replicates
 from cxlib.ltv.silence import Silence
 from cxlib.sources import Source
@@ -155,7 +154,7 @@ def load_ltv(
         table=_frame(saved.table),
         _values=_in_order(saved.parameters, tuple(MODELS[saved.model].meanings)),
         _spend=_in_order(saved.spend_parameters, SPEND),
-        _summary=None,
+        _histories=None,
         _base=None,
         _refits=Replicates(
             tuple(MODELS[saved.model].meanings),
@@ -190,17 +189,13 @@ def _read(path: str | Path) -> _Saved:
 
 
 def _applied(fit: LtvFit, orders: Source, as_of: dt.date) -> LtvFit:
-    rows, currency = load_orders(orders, as_of, fit.by)
+    seen = Seen.of(orders, as_of, fit.by)
+    base, currency = seen.base, seen.currency
     if fit.currency and currency and fit.currency != currency:
         raise DataError(
             f"orders: 'currency' is {currency}, but the fit was made of orders in {fit.currency}, and "
             "so are its parameters of spend; fit these orders by themselves"
         )
-    days = purchase_days(rows)
-    customers = histories(days, as_of).cache()
-    base = Base.of(customers)
-    if not len(base.rows):
-        raise nobody(orders, as_of)
     return dataclasses.replace(
         fit,
         as_of=as_of,
@@ -208,9 +203,9 @@ def _applied(fit: LtvFit, orders: Source, as_of: dt.date) -> LtvFit:
         n_customers=int(base.n.sum()),
         n_repeat_customers=int(base.n[base.frequency > 0].sum()),
         n_without_purchase=base.n_without_purchase,
-        _summary=buyers(customers),
+        _histories=seen.customers,
         _base=base,
-        _days=days,
+        _days=seen.days,
     )
 
 

@@ -20,10 +20,11 @@ from cxlib.sources.messages import reading
 from cxlib.sources.naming import named, tidied
 from cxlib.sources.opening import Source, open_source
 from cxlib.sources.recognise import check_needed, guessed, recognised
-from cxlib.tables import Contract, check_rows, check_types, with_typed_nulls
+from cxlib.tables import Contract, check_rows, check_types, keeps, with_typed_nulls
 
 __all__ = [
     "SOURCE_FILE",
+    "Loaded",
     "Preset",
     "Raw",
     "Rules",
@@ -35,6 +36,7 @@ __all__ = [
     "is_cleaned",
     "join_frame",
     "load",
+    "load_columns",
     "load_preset",
     "new_preset",
     "preset_text",
@@ -186,12 +188,52 @@ def as_table(data: Source) -> ir.Table:
     return open_source(data).table
 
 
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A table whose columns keep the contract; its rows are still to be looked at.
+
+    What cleaning has made for this contract (`Cleaned`) is trusted.
+    """
+
+    table: ir.Table
+    contract: Contract
+    name: str
+    is_trusted: bool
+
+    def check(self) -> ir.Table:
+        """Return the table if its rows keep the contract."""
+        if not self.is_trusted:
+            with reading(self.name):
+                check_rows(self.table, self.contract)
+        return self.table
+
+    def sound(self, rows: ir.Table) -> ir.Table:
+        """Return rows of the table, or none of them if it breaks the contract.
+
+        So one query looks at the table and reduces it; who is left with nothing asks `check` why.
+        """
+        if self.is_trusted:
+            return rows
+        return rows.filter(keeps(self.table, self.contract).as_scalar())
+
+    def hold(self, reduced: ir.Table) -> ir.Table:
+        """Return what was reduced from the table, made once, and kept while it is used."""
+        with reading(self.name):
+            return reduced.cache()
+
+
 def load(data: Source, contract: Contract, *, rows: bool = True) -> ir.Table:
     """Return ``data`` as an ibis table that keeps the contract: the door of every analysis.
 
-    What cleaning has made for this contract (`Cleaned`) is trusted; anything else is checked
-    in its engine, the columns always, the rows unless the caller counts what is wrong in them.
+    It is checked in its engine, the columns always, the rows unless the caller counts what is
+    wrong in them.
     """
+    loaded = load_columns(data, contract)
+    return loaded.check() if rows else loaded.table
+
+
+def load_columns(data: Source, contract: Contract) -> Loaded:
+    """Return ``data`` as a table whose columns keep the contract, for who looks at rows later."""
     opened = open_source(data)
     table, name = opened.table, opened.name
     missing = [name for name in contract.required if name not in table.columns]
@@ -200,11 +242,7 @@ def load(data: Source, contract: Contract, *, rows: bool = True) -> ir.Table:
             f"{contract.name}: {data!r} is as cx.read gave it, without {listed(map(repr, missing))}; "
             f"clean it first: cx.clean_{contract.name}(cx.read(...))"
         )
-    table = check_types(table, contract)
-    if rows and not is_cleaned(data, contract):
-        with reading(name):
-            check_rows(table, contract)
-    return table
+    return Loaded(check_types(table, contract), contract, name, is_cleaned(data, contract))
 
 
 def is_cleaned(data: Source, contract: Contract) -> bool:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 
 from cxlib.sources.engine import engine
 
 
-def join_frame(table: ir.Table, frame: pd.DataFrame, on: Sequence[str]) -> ir.Table:
+def join_frame(table: ir.Table, frame: pd.DataFrame | pa.Table, on: Sequence[str]) -> ir.Table:
     """Return ``table`` with the columns of ``frame`` joined to its rows.
 
     The join is made in the table's engine. An engine that we may not write to takes no frame;
