@@ -87,12 +87,18 @@ def __getattr__(name: str) -> Any:
 
 
 def _imported(module: str) -> ModuleType:
-    """Import a module; the garbage collector, which would find nothing, rests while it is done."""
-    collects = gc.isenabled()
+    """Import a module, and let the garbage collector pass over what it brought.
+
+    The half million objects of pandas, ibis, scipy and matplotlib stay as long as the process;
+    to look through them again and again is a seventh of what the first cells of a notebook cost.
+    """
+    known, collects = len(sys.modules), gc.isenabled()
     gc.disable()
     try:
         return importlib.import_module(f"cxlib.{module}")
     finally:
+        if len(sys.modules) > known:
+            gc.freeze()
         if collects:
             gc.enable()
 

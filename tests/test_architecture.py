@@ -193,3 +193,13 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_garbage_collector_goes_on_as_it_was_after_an_import(collects: bool) -> None:
+    code = (
+        f"import gc; gc.enable() if {collects} else gc.disable(); import cxlib as cx; cx.CxError; "
+        "print(gc.isenabled(), gc.get_freeze_count() > 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(collects), "True"]
