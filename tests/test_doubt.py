@@ -184,6 +184,17 @@ def test_who_works_on_it_sees_its_table_and_the_warning() -> None:
     assert "lift (95% interval)" in html
 
 
+def test_a_table_of_effects_keeps_each_number_with_its_interval_and_notes_below() -> None:
+    result = tried(800, "2024-05-20")
+    row = result.table.set_index("metric").loc["order"]
+    low, high = (f"{100 * row[end]:+.3g}" for end in ("ci_low", "ci_high"))
+    html = result._repr_html_()
+    points = f"{100 * row['difference']:+.3g}\u00a0points ({low}\u00a0to\u00a0{high})"
+    assert f"<td>{points}</td>" in html
+    assert "<th>note</th>" not in html
+    assert "<th>variant</th>" not in html, "the verdict names the one there is"
+
+
 def test_a_sound_experiment_says_what_was_adjusted_and_that_it_is_one_look() -> None:
     once = tried(800, "2024-05-20")
     assert once.doubt is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +15,16 @@ from cxlib.experiment.distribution import distribution
 from cxlib.experiment.over_time import novelty, over_time
 from cxlib.experiment.question import Question
 from cxlib.experiment.rule import Rule
+from cxlib.experiment.words import (
+    ADJUSTED,
+    interval_of,
+    notes_of,
+    p_in_words,
+    percent,
+    shown,
+    unit_of,
+)
 from cxlib.show import Shown, told
-
-ADJUSTED = {
-    "holm": "Holm-adjusted ",
-    "bh": "Benjamini-Hochberg-adjusted ",
-    "by": "Benjamini-Yekutieli-adjusted ",
-    None: "",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,8 +163,12 @@ class ExperimentResult:
         parts: list[Any] = [failed] if len(failed) else []
         if not len(fit.table):
             return told(self.verdict, *parts, beside=fit.note)
-        shown = _shown(self.table, self._question.rule, _adjusted_for(self._question))
-        parts.append(Shown(shown, fit.note, words=("metric", "variant", "note")))
+        below = " ".join(
+            filter(None, [fit.note, notes_of(self.table, _adjusted_for(self._question))])
+        )
+        parts.append(
+            Shown(shown(self.table, self._question.rule), below, words=("metric", "variant"))
+        )
         return told(self.verdict, *parts)
 
 
@@ -233,23 +238,23 @@ def _unkept(row: pd.Series) -> str:
     side = "below" if row["margin"] < 0 else "above"
     return (
         f"{row['metric']} of {row['variant']} is not yet shown to stay within its margin "
-        f"(lift {_percent(row['lift'])}, interval {_interval(row['lift_low'], row['lift_high'], _percent)}, "
+        f"(lift {percent(row['lift'])}, interval {interval_of(row['lift_low'], row['lift_high'], percent)}, "
         f"not {side} {row['margin']:+.1%})"
     )
 
 
 def _told(row: pd.Series, rule: Rule) -> str:
     moves = "rises" if row["difference"] > 0 else "falls" if row["difference"] < 0 else "stays"
-    text = _unit(row)
+    text = unit_of(row)
     values = f"from {text(row['value_control'])} to {text(row['value'])}"
     if math.isnan(row["lift_adjusted_low"]) or math.isnan(row["lift_adjusted_high"]):
         effect = f"difference {text(row['difference'])}"
-        interval = _interval(row["adjusted_low"], row["adjusted_high"], text)
+        interval = interval_of(row["adjusted_low"], row["adjusted_high"], text)
     else:
-        effect = f"lift {_percent(row['lift'])}"
-        interval = _interval(row["lift_adjusted_low"], row["lift_adjusted_high"], _percent)
+        effect = f"lift {percent(row['lift'])}"
+        interval = interval_of(row["lift_adjusted_low"], row["lift_adjusted_high"], percent)
     level = f"{100 * (1 - rule.alpha):g}%"
-    p_value = _p(row["p_adjusted"])
+    p_value = p_in_words(row["p_adjusted"])
     p_value = p_value if p_value.startswith("<") else f"= {p_value}"
     said = f"{row['metric']} {moves} {values}, {effect}"
     return f"{said}, {ADJUSTED[rule.adjust]}{level} interval {interval}, p {p_value}"
@@ -270,74 +275,3 @@ def _adjusted_for(question: Question) -> dict[str, str]:
                 f"adjusted (CUPED) for the same in the {days:g} days before exposure"
             )
     return found
-
-
-def _shown(table: pd.DataFrame, rule: Rule, adjusted: Mapping[str, str]) -> pd.DataFrame:
-    """Return the table as a reader wants it: rounded, each number with its interval in one cell."""
-    level = f"{100 * (1 - rule.alpha):g}%"
-    lines: list[dict[str, Any]] = []
-    for _, row in table.iterrows():
-        text = _unit(row)
-        lifts = _interval(row["lift_low"], row["lift_high"], _percent)
-        line = {
-            "metric": row["metric"],
-            "variant": row["variant"],
-            "units": f"{row['n']:,} vs {row['n_control']:,}",
-            "value": f"{text(row['value'])} vs {text(row['value_control'])}",
-            f"difference ({level} interval)": f"{text(row['difference'])} "
-            f"({_interval(row['ci_low'], row['ci_high'], text)})",
-            f"lift ({level} interval)": f"{_percent(row['lift'])} ({lifts})",
-            f"{ADJUSTED[rule.adjust]}p": _p_shown(row),
-            "chance to beat control": _chance(row["chance_to_beat"]),
-            "expected loss": text(row["expected_loss"]),
-            "note": "; ".join(filter(None, [adjusted.get(row["metric"]), row["note"]])),
-        }
-        lines.append({name: value.replace(" (–)", "") for name, value in line.items()})
-    shown = pd.DataFrame(lines)
-    return shown if shown["note"].any() else shown.drop(columns="note")
-
-
-def _p_shown(row: pd.Series) -> str:
-    """Return the p value that counts: of a guardrail with a margin, that it is kept."""
-    if row["role"] == "guardrail" and not math.isnan(row["margin"]):
-        return f"{_p(row['p_margin'])} (margin {row['margin']:+.0%} kept)"
-    return _p(row["p_adjusted"])
-
-
-def _unit(row: pd.Series) -> Callable[[float], str]:
-    """Return how a metric's own numbers are written: shares in per cent."""
-    return _share if row["kind"] == "proportion" else _number
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "–"
-    if 0 < value < 1e-4:
-        return "< 0.0001"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def _share(value: float) -> str:
-    if math.isnan(value):
-        return "–"
-    return "< 0.01%" if 0 < value < 1e-4 else f"{100 * value:.3g}%"
-
-
-def _chance(value: float) -> str:
-    if math.isnan(value):
-        return "–"
-    return f"{value:.1%}" if 0.001 <= value <= 0.999 else "> 99.9%" if value > 0.5 else "< 0.1%"
-
-
-def _percent(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.1%}"
-
-
-def _p(value: float) -> str:
-    if math.isnan(value):
-        return "–"
-    return f"{value:.2g}" if value >= 1e-4 else "< 0.0001"
-
-
-def _interval(low: float, high: float, text: Callable[[float], str]) -> str:
-    return "–" if math.isnan(low) and math.isnan(high) else f"{text(low)} to {text(high)}"
