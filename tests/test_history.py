@@ -155,6 +155,22 @@ def test_limits_end_where_the_unit_ends() -> None:
     assert placed([1.0, 9.0] * 5, 0.0)["lower_limit"] < 0
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_total_that_runs_on_is_held_against_its_moves(sign: int) -> None:
+    """The same ten flow rates added up: limits are those of the handbook, on the last total."""
+    flow = pytest.approx(50.81), pytest.approx(45.8159, abs=5e-5), pytest.approx(55.8041, abs=5e-5)
+    totals = [sign * total for total in np.cumsum([7.0, *FLOW])]
+    one = placed(totals, totals[-1] + sign * 50)
+    ends = ("mean", "lower_limit", "upper_limit")
+    found = sorted(sign * (one[end] - totals[-1]) for end in ends)
+    assert found == [flow[1], flow[0], flow[2]]
+    assert one["left"] is None
+    assert placed(totals, totals[-1] + sign * 55.81)["left"] == ("above" if sign > 0 else "below")
+    assert placed(totals, totals[-1])["left"] == ("below" if sign > 0 else "above"), (
+        "it stood still"
+    )
+
+
 def test_a_number_that_never_moved_and_does() -> None:
     assert placed([0.1 + 0.2] * 12, 0.3)["left"] is None
     assert placed([0.3] * 12, 0.31)["left"] == "above"

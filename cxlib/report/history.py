@@ -146,7 +146,9 @@ def placed(
     Notes
     -----
     The limits are those of an individuals and moving range chart (XmR): the mean of the runs
-    before ± 2.66 times their mean moving range, none for fewer than `FEWEST_RUNS`. With ten
+    before ± 2.66 times their mean moving range, none for fewer than `FEWEST_RUNS`. A number that
+    rose in every run before, or fell in every one, is a total that runs on: its limits are those
+    of its moves, laid on the last value. With ten
     runs a number from the same process leaves them by chance about once in forty, with many
     once in 370. Numbers that share most of their data with the run before move little, and
     limits drawn from such moves are narrow: leaving them is a reason to look, not a proof.
@@ -187,10 +189,17 @@ def _limits(values: Sequence[float], new: float, unit: str) -> Record:
     known["n_runs"] = len(values)
     if len(values) < FEWEST_RUNS:
         return known
-    mean = fmean(values)
-    reach = MOVING_RANGE * fmean(abs(later - earlier) for earlier, later in pairwise(values))
+    moves = [later - earlier for earlier, later in pairwise(values)]
+    if min(moves) > 0 or max(moves) < 0:  # a running total: what is steady is how fast it grows
+        mean, reach = values[-1] + fmean(moves), _reach(moves)
+    else:
+        mean, reach = fmean(values), _reach(values)
     low = max(mean - reach, FLOOR.get(unit, -math.inf))
     high = min(mean + reach, CEILING.get(unit, math.inf))
     slack = 1e-9 * max(1.0, abs(mean))  # rounding is no change
     left = "above" if new > high + slack else "below" if new < low - slack else None
     return known | {"mean": mean, "lower_limit": low, "upper_limit": high, "left": left}
+
+
+def _reach(values: Sequence[float]) -> float:
+    return MOVING_RANGE * fmean(abs(later - earlier) for earlier, later in pairwise(values))
