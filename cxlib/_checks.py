@@ -73,6 +73,10 @@ def lasting(seconds: float) -> str:
     return f"{number} {unit.removesuffix('s') if number == '1' else unit}"
 
 
+RENAME = " Rename with columns"
+"""Begins the advice for a table that was read; one that an analysis made has no use for it."""
+
+
 def check_columns(
     table: str, columns: Sequence[str], required: Iterable[str], *, optional: str | None = None
 ) -> None:
@@ -95,7 +99,7 @@ def check_columns(
 
 def _remedy(missing: str, hints: str, optional: str | None) -> str:
     if optional is None:
-        return f" Rename with columns={{'{missing}': 'your name'}} in cx.read."
+        return f"{RENAME}={{'{missing}': 'your name'}} in cx.read."
     return f" Give another {optional}= or {optional}=None." if optional and not hints else ""
 
 

@@ -222,7 +222,7 @@ def test_the_reading_of_the_tracking_curve_counts_after_the_split() -> None:
         ("ltv_grid", "grid() of a fit"),
         ("ltv_tracking", "tracking of a holdout"),
         ("ltv_calibration", "by_frequency or by_decile of a holdout"),
-        ("funnel", "what funnel returned"),
+        ("funnel", "what cx.funnel returned"),
     ],
 )
 def test_what_is_no_table_is_told_what_to_give(draw: str, says: str) -> None:
@@ -396,3 +396,13 @@ def test_a_word_that_the_first_font_cannot_write_brings_the_others(
     written = [cx.plot.retention_curve(curve((name, "other"))) for name in ("Москва", "北京")]
     families = [ax.title.get_fontfamily() for ax in written]
     assert families == [["DejaVu Sans"], list(_style.FONTS_BESIDE)]
+
+
+def test_the_wrong_table_is_told_with_the_right_one() -> None:
+    wrong = pd.DataFrame({"age": [1], "retention_rate": [0.5]})
+    with pytest.raises(cx.ColumnError, match="cohort") as error:
+        cx.plot.retention(wrong)
+    assert str(error.value).endswith(
+        "cx.plot.retention draws: what cx.retention returned, for one group."
+    )
+    assert "cx.read" not in str(error.value)

@@ -118,7 +118,7 @@ def funnel_difference(
     column = str(table.columns[0]) if column is None else column
     if column == "step":
         raise ParameterError("funnel table: it has no groups; give by= to cx.funnel")
-    check_columns("funnel table", list(table.columns), [column, *NEEDED])
+    check_columns("funnel table", list(table.columns), [column, *NEEDED], optional="")
     check_choice("rate", rate, ["rate", "step_rate"])
     check_number("alpha", alpha, 0, 1, open_low=True)
     base = _counts(table, column, "baseline", _value(table, column, baseline), rate)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, wraps
 from html import escape
 from typing import Any, ParamSpec
@@ -16,7 +17,7 @@ import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 
-from cxlib._checks import ParameterError
+from cxlib._checks import RENAME, ColumnError, ParameterError
 from cxlib._published import Fit, fit_to_show, is_published
 from cxlib.plot import _picture
 
@@ -124,7 +125,7 @@ def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
         # loads Jupyter's backend, which makes pyplot interactive: the context must not undo that
         plt.draw_if_interactive()
         family = fonts(_words_of(table, *args[1:], *kwargs.values()))
-        with plt.rc_context({**style, "font.family": family}):
+        with plt.rc_context({**style, "font.family": family}), _expecting(draw):
             if not (fit.small.any() or fit.persons or fit.joined or fit.doubt):
                 return draw(*args, **kwargs)
             rest = args[1:]
@@ -162,14 +163,29 @@ def _draw_fit(
 
 def _check_table(draw: Callable[..., Axes], table: object) -> None:
     """Say what to give, in the words of the docstring, to who gives no table."""
-    if isinstance(table, pd.DataFrame):
-        return
+    if not isinstance(table, pd.DataFrame):
+        raise ParameterError(
+            f"cx.plot.{draw.__name__} draws a pandas.DataFrame, not what it was given, of type "
+            f"{type(table).__name__}; give it: {_wanted(draw)}"
+        )
+
+
+def _wanted(draw: Callable[..., Axes]) -> str:
+    """Return which table a picture is of, in the words of its docstring."""
     told = re.search(r"table : pandas\.DataFrame\s+([^:]+):", draw.__doc__ or "")
-    words = " ".join(told[1].replace("`", "").split()) if told else "the table that it documents"
-    raise ParameterError(
-        f"cx.plot.{draw.__name__} draws a pandas.DataFrame, not what it was given, of type "
-        f"{type(table).__name__}; give it: {words[0].lower()}{words[1:]}"
-    )
+    words = " ".join(told[1].split()) if told else "the table that it documents"
+    words = re.sub(r"([Ww]hat) `([a-z_]+)`", r"\1 cx.\2", words).replace("`", "")
+    return f"{words[0].lower()}{words[1:]}"
+
+
+@contextmanager
+def _expecting(draw: Callable[..., Axes]) -> Iterator[None]:
+    """Say which table to give, where another one was: its columns were not read, but counted."""
+    try:
+        yield
+    except ColumnError as error:
+        told = str(error).partition(RENAME)[0]
+        raise ColumnError(f"{told} cx.plot.{draw.__name__} draws: {_wanted(draw)}.") from None
 
 
 def axes(ax: Axes | None, width: float, height: float) -> Axes:

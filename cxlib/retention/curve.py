@@ -63,7 +63,7 @@ def retention_curve(table: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame
     0    0  2         2          2
     1    1  1         1          1
     """
-    check_columns("retention table", list(table.columns), CELLS)
+    check_columns("retention table", list(table.columns), CELLS, optional="")
     check_number("alpha", alpha, 0, 1, open_low=True)
     by = [] if table.columns[0] == "cohort" else [table.columns[0]]
     age = ["age", "ages"] if "ages" in table.columns else ["age"]
@@ -151,7 +151,7 @@ def retention_difference(
     >>> pair["age"].tolist()
     [1, 2]
     """
-    check_columns("retention table", list(table.columns), [*CELLS, column])
+    check_columns("retention table", list(table.columns), [*CELLS, column], optional="")
     check_number("alpha", alpha, 0, 1, open_low=True)
     one, other = (
         _pooled(table, column, name, value) for name, value in (("of", of), ("baseline", baseline))
