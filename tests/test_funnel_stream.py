@@ -16,6 +16,7 @@ from test_funnel_modes import ABC, END, MODES, SLOT, START, by_hand, named, rand
 import cxlib as cx
 from cxlib.clean import Cleaned
 from cxlib.funnel import stream
+from cxlib.funnel.deepest import attempts_in_stream, deepest
 from cxlib.sources import held
 from cxlib.tables import EVENTS
 
@@ -38,7 +39,7 @@ def streamed(events: pd.DataFrame, ask: Question) -> pd.DataFrame:
     numbers = events["user_id"].astype("uint64") * np.uint64(APART)
     seen = ibis.memtable(events.assign(user_id=numbers))
     seen = seen.filter(seen["occurred_at"] < START + END * SLOT)
-    table = stream.attempts_in_stream(seen, rule_of(ask)).execute()
+    table = attempts_in_stream(seen, rule_of(ask)).execute()
     for k in range(1, len(ask.steps) + 1):
         table[f"at_{k}"] = (table[f"at_{k}"] - START) / SLOT
     table["user_id"] = (table["user_id"] // np.uint64(APART)).astype(str)
@@ -67,7 +68,7 @@ def test_each_user_is_in_one_part(n_parts: int) -> None:
     draw = np.random.default_rng(0).integers(0, 2**64, 3000, "uint64", endpoint=False)
     users = np.r_[draw, np.array([0, 2**63 - 1, 2**63, 2**64 - 1], "uint64")]
     rows = held(ibis.memtable({"user_id": users, "moment": [0] * 3004, "step": [1] * 3004}))
-    parts = (stream._of_part(rows, part, n_parts, rule_of(ABC)) for part in range(n_parts))
+    parts = (stream.of_part(rows, part, n_parts, rule_of(ABC), deepest) for part in range(n_parts))
     found = pd.concat([part.execute()["user_id"] for part in parts])
     assert sorted(found) == sorted(users)
 
@@ -77,7 +78,7 @@ def test_rows_that_do_not_lie_by_user_are_refused() -> None:
     con.execute(
         "create table rows as select (hash(i % 900)) as user_id, i as moment, 1 as step from range(9000) t(i)"
     )
-    query = stream._attempts("rows", 0, 1, rule_of(ABC))
+    query = deepest("select * from rows", rule_of(ABC))
     assert len(con.execute(query).fetchall()) == 900
     with pytest.raises(duckdb.Error, match="rows out of order"):
         con.execute(query.replace("order by user_id, moment, step", "order by moment")).fetchall()
@@ -86,7 +87,7 @@ def test_rows_that_do_not_lie_by_user_are_refused() -> None:
 def test_an_engine_that_does_not_stream_takes_the_other_chain(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream, "_carried", lambda when, value: f"max({value}) over ()")
+    monkeypatch.setattr(stream, "carried", lambda when, value, none: f"max({value}) over ()")
     assert not stream._streams.__wrapped__(ibis.duckdb.connect())
     monkeypatch.undo()
     assert stream._streams.__wrapped__(ibis.duckdb.connect())
@@ -128,3 +129,26 @@ def test_cleaned_events_are_looked_at_only_where_a_step_has_nobody(
         {"user_id": "ann", "event": ["B", "A"], "occurred_at": [START, START + SLOT]}
     )
     assert cx.funnel(cleaned(backwards), steps=["A", "B"], **asked)["n"].tolist() == [1, 0]
+
+
+# Trends -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"start": "2024-01-02"}, {"steps": list("ABCXY"), "window": "2 days"}],
+    ids=["three steps", "start", "five steps"],
+)
+def test_a_trend_by_entry_is_that_of_periods_laid_over_one_another(
+    change: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = random_users(5, N_USERS, names="ABCXY", most=14)
+    asked = {"steps": list("ABC"), "window": "16 hours", "as_of": "2024-01-03", "period": "day"}
+    by_entry = cx.funnel_trend(events, **asked | change)
+    module = import_module("cxlib.funnel.trend")
+    monkeypatch.setattr(module, "may_stream", lambda seen: False)
+    monkeypatch.setattr(module, "depths_of_entries", None)
+    laid_over = cx.funnel_trend(events, **asked | change)
+    pd.testing.assert_frame_equal(by_entry, laid_over)
+    complete = by_entry[by_entry["is_complete"]]
+    assert complete["n"].gt(0).any()

@@ -95,7 +95,8 @@ def test_who_enters_twice_counts_in_both_periods_and_may_convert_in_either() -> 
 
 def test_months_and_quiet_periods_and_start() -> None:
     day = 1440
-    users = {"u": [[5 * day, "A"], [6 * day, "B"]], "v": [[70 * day, "A"]], "w": [[2 * day, "A"]]}
+    users = {"u": [[5 * day, "A"], [6 * day, "B"]], "v": [[70 * day, "A"]]}
+    users["w"] = [[0, "B"], [2 * day, "A"]]  # the log begins with the month
     given = {"steps": ["A", "B"], "window": "31 days", "as_of": "2024-05-01", "period": "month"}
     table = cx.funnel_trend(events_of(users), **given)
     two = table[table["step"] == 2]
@@ -106,6 +107,19 @@ def test_months_and_quiet_periods_and_start() -> None:
     assert two["is_complete"].tolist() == [True, True, True, False, False]
     late = cx.funnel_trend(events_of(users), start="2024-01-04", **given)
     assert late.loc[late["step"] == 1, "n"].tolist() == [1, 0, 1, 0, 0]
+    assert late.loc[late["step"] == 1, "is_complete"].tolist() == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize(("first", "is_seen_whole"), [(0, True), (1439, True), (1440, False)])
+def test_a_period_is_not_complete_if_the_log_begins_inside_it(
+    first: int, is_seen_whole: bool
+) -> None:
+    rows = events_of({"u": [[first, "X"], [2000, "A"], [2001, "B"]], "v": [[11_000, "A"]]})
+    given = {"steps": ["A", "B"], "window": "1 hour", "as_of": "2024-01-15"}
+    table = cx.funnel_trend(rows, **given)
+    assert table["is_complete"].tolist() == [is_seen_whole] * 2 + [True] * 2 + [False] * 2
+    assert table["rate"].iloc[:2].notna().tolist() == [is_seen_whole] * 2
+    assert table["n"].iloc[0] == 1
 
 
 def test_a_period_is_complete_when_its_last_window_is_over() -> None:

@@ -115,7 +115,7 @@ def test_the_trend_leaves_out_what_is_not_complete_and_says_so() -> None:
     line = ax.lines[0].get_ydata()
     assert line[:2].tolist() == [0.3, 0.2]
     assert np.isnan(line[2])
-    assert ax.get_title("left").endswith("; grey: not complete yet)")
+    assert ax.get_title("left").endswith("; grey: not complete)")
     assert ax.figure.reading == (
         "From 2024-01-01 to 2024-01-08 cart went from 30% (22% to 40%) to 20% (14% to 28%)."
     )
@@ -125,7 +125,18 @@ def test_the_trend_leaves_out_what_is_not_complete_and_says_so() -> None:
     with pytest.raises(cx.ParameterError, match="step=7 is not one of"):
         cx.plot.funnel_trend(TREND, step=7)
     none = cx.plot.funnel_trend(TREND[4:])
-    assert none.figure.reading == "No period is complete yet."
+    assert none.figure.reading == "No period is complete."
+
+
+def test_the_trend_marks_a_first_period_that_the_log_begins_inside() -> None:
+    part_seen = TREND["period"] != TREND["period"].unique()[1]
+    table = TREND.assign(is_complete=~part_seen)
+    _, *edges = cx.plot.funnel_trend(table).lines
+    at = [line.get_xdata()[0] for line in edges]
+    assert [pd.Timestamp(day) for day in at] == [table["period"].min(), table["period"].max()]
+    none = cx.plot.funnel_trend(TREND.assign(is_complete=False, rate=np.nan))
+    assert len(none.lines) == 2
+    assert none.figure.reading == "No period is complete."
 
 
 def test_differences_are_drawn_in_points_and_the_clearest_is_told() -> None:

@@ -11,10 +11,11 @@ import ibis.expr.types as ir
 
 from cxlib.funnel.any_order import attempts_in_any_order
 from cxlib.funnel.chain import Level, first_of, levels, tightest
+from cxlib.funnel.deepest import attempts_in_stream
 from cxlib.funnel.exclusions import unspoilt
 from cxlib.funnel.moments import AT, step_rows
 from cxlib.funnel.rule import Rule
-from cxlib.funnel.stream import attempts_in_stream, is_plain, may_stream
+from cxlib.funnel.stream import is_plain, may_stream
 from cxlib.sources import held
 
 

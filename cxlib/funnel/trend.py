@@ -16,10 +16,13 @@ from cxlib._calendar import UNITS, WEEKDAYS, Calendar
 from cxlib._checks import check_choice, check_number
 from cxlib.funnel.attempts import attempts
 from cxlib.funnel.attribution import check_attribution, with_label
-from cxlib.funnel.layout import COUNTS, laid_out, users_at_steps
+from cxlib.funnel.entries import depths_of_entries, is_told_by_entry
+from cxlib.funnel.layout import COUNTS, laid_out, numbers_of, users_at_steps
+from cxlib.funnel.moments import with_short_ids
 from cxlib.funnel.rule import Options, Rule, check_rule, interval
 from cxlib.funnel.seen import seen_events
 from cxlib.funnel.steps import Step
+from cxlib.funnel.stream import may_stream
 from cxlib.sources import Source
 from cxlib.tables import EVENTS, group_label
 
@@ -74,8 +77,8 @@ def funnel_trend(
           (Int64) and the rates are null where the period is not complete, but for ``n`` at step
           one, the users who entered so far
         - ``n_excluded`` (int): users of the period removed by ``exclude_scope="user"``
-        - ``is_complete`` (bool): whether the windows of all entries in the period are over at the
-          end of ``as_of``
+        - ``is_complete`` (bool): whether the log, and ``start``, begin on the first day of the
+          period or before, and the windows of all entries in it are over at the end of ``as_of``
 
     Raises
     ------
@@ -98,7 +101,7 @@ def funnel_trend(
     --------
     >>> import cxlib as cx, pandas as pd
     >>> events = pd.DataFrame({"user_id": ["ann", "ann", "bob"], "event": ["view", "cart", "view"],
-    ...     "occurred_at": pd.to_datetime(["2024-01-07 10:00", "2024-01-08 10:00", "2024-01-15 09:00"])})
+    ...     "occurred_at": pd.to_datetime(["2024-01-01 10:00", "2024-01-02 10:00", "2024-01-15 09:00"])})
     >>> table = cx.funnel_trend(events, steps=["view", "cart"], window="2 days", as_of="2024-01-16")
     >>> table.loc[table["step"] == 2, ["period", "n", "rate", "is_complete"]]
           period     n  rate  is_complete
@@ -114,6 +117,36 @@ def funnel_trend(
     check_attribution(attribution, rule)
     seen, _ = seen_events(events, rule)
     label = None if by is None else group_label(seen, by, EVENTS, TREND)
+    by_entry = with_short_ids(seen)
+    if label is None and is_told_by_entry(rule) and may_stream(by_entry):
+        counts = _counted_by_entry(by_entry, rule, calendar)
+    else:
+        counts = _counted(seen, label, rule, calendar, attribution)
+    key = [] if label is None else ["label"]
+    counts = _every_period(counts, calendar, rule.as_of, key)
+    table = laid_out(counts, rule, [*key, "number"], alpha)
+    return _dated(table, rule, calendar, _begun(seen, rule)).rename(columns={"label": by})
+
+
+def _begun(seen: ir.Table, rule: Rule) -> dt.date:
+    """Return the first day on which an entry could be seen."""
+    first = pd.Timestamp(seen["occurred_at"].min().execute()).date()
+    return first if rule.start is None else max(first, rule.start)
+
+
+def _counted_by_entry(seen: ir.Table, rule: Rule, calendar: Calendar) -> pd.DataFrame:
+    """Return the users of each period that reach each step, by the depths of its entries."""
+    entries = depths_of_entries(seen, rule)
+    entries = entries.mutate(number=calendar.number(entries["at"]))
+    users = entries.group_by("user_id", "number").aggregate(depth=entries["depth"].max())
+    n = {name: (users["depth"] >= k).sum() for k, name in enumerate(numbers_of(rule), start=1)}
+    return users.group_by("number").aggregate(**n).execute().assign(n_excluded=0)
+
+
+def _counted(
+    seen: ir.Table, label: ir.Value | None, rule: Rule, calendar: Calendar, attribution: str | int
+) -> pd.DataFrame:
+    """Return the same, of each group too, by one funnel of all periods laid over one another."""
     rows = seen.mutate(**({} if label is None else {"label": label}))
     rows, each = _overlaid(rows, rule, calendar)
     users = attempts(rows, each)
@@ -121,9 +154,7 @@ def funnel_trend(
         users = with_label(users, rows, rows["label"], each, attribution)
     key = ["held"] if label is None else ["label", "held"]
     counts = users.aggregate(by=key, **users_at_steps(users, rule)).execute()
-    counts = _every_period(counts, calendar, rule.as_of, key[:-1])
-    table = laid_out(counts, rule, [*key[:-1], "number"], alpha)
-    return _dated(table, rule, calendar).rename(columns={"label": by})
+    return counts.assign(number=counts.pop("held").astype("int64"))
 
 
 def _overlaid(seen: ir.Table, rule: Rule, calendar: Calendar) -> tuple[ir.Table, Rule]:
@@ -165,7 +196,7 @@ def _every_period(
     counts: pd.DataFrame, calendar: Calendar, last_day: dt.date, key: list[str]
 ) -> pd.DataFrame:
     """Return the counts of every period from the first with an entry on; zero where none is."""
-    counts = counts.assign(number=counts.pop("held").astype("int64"), n_open=0)
+    counts = counts.assign(n_open=0)
     entered = counts[(counts["n_1"] > 0) | (counts["n_excluded"] > 0)]
     last = max(calendar.number_of(last_day), int(entered["number"].max()))
     numbers = pd.DataFrame({"number": range(int(entered["number"].min()), last + 1)})
@@ -174,12 +205,13 @@ def _every_period(
     return grid.merge(entered, how="left", on=[*key, "number"]).fillna(0)
 
 
-def _dated(table: pd.DataFrame, rule: Rule, calendar: Calendar) -> pd.DataFrame:
+def _dated(table: pd.DataFrame, rule: Rule, calendar: Calendar, begun: dt.date) -> pd.DataFrame:
     """Put days in the place of numbers, and nulls where a period is not complete."""
     number = table["number"].to_numpy()
     over = calendar.start(number + 1).astype("datetime64[us]") + np.timedelta64(rule.window)
     # the last entry comes before the period ends, so its window may end just with the data
-    is_complete = pd.Series(over <= np.datetime64(rule.as_of + dt.timedelta(days=1)), table.index)
+    is_over = over <= np.datetime64(rule.as_of + dt.timedelta(days=1))
+    is_complete = pd.Series(is_over & (calendar.start(number) >= np.datetime64(begun)), table.index)
     table = table.astype({"n": "Int64", "n_dropped": "Int64"})
     table.loc[~is_complete, [name for name in COUNTS if name not in ("step", "event", "n")]] = None
     table.loc[~is_complete & (table["step"] > 1), "n"] = None

@@ -177,10 +177,7 @@ def funnel_trend(
         if bands:
             ax.fill_between(part["period"], low, high, color=colour, alpha=0.18, lw=0)
         ax.plot(part["period"], share, color=colour, marker=MARKERS[place % 8], ls=DASHES[place % 4], label=name)  # fmt: skip
-    begun = rows.loc[~rows["is_complete"], "period"]
-    if len(begun):
-        ax.axvspan(begun.min(), begun.max(), color="#e4e7eb", alpha=0.7, lw=0, zorder=0)
-        ax.axvline(begun.min(), color="#8a949e", lw=1, ls=":")
+    part_seen = _mark_incomplete(ax, rows)
     if by:
         legend_of_groups(ax, by, len(groups))
     ax.set_ylim(bottom=0)
@@ -188,7 +185,7 @@ def funnel_trend(
     date_axis(ax)
     event = str(rows["event"].iloc[0])
     reading = _trend_reading(groups, rate, event)
-    grey = "; grey: not complete yet" if len(begun) else ""
+    grey = "; grey: not complete" if part_seen else ""
     return finish(
         ax,
         f"Reached {event}, by period of entry{' (band: 95 % interval' if bands else ' ('}{grey})",
@@ -199,6 +196,20 @@ def funnel_trend(
     )
 
 
+def _mark_incomplete(ax: Axes, rows: pd.DataFrame) -> bool:
+    """Shade the periods before the first complete one, and those after the last; say if there are any."""
+    incomplete, complete = (
+        rows.loc[rows["is_complete"] == is_it, "period"] for is_it in (False, True)
+    )
+    early = incomplete[incomplete < complete.min()]  # none where no period is complete
+    late = incomplete.drop(early.index)
+    for part, edge in ((early, early.max()), (late, late.min())):
+        if len(part):
+            ax.axvspan(part.min(), part.max(), color="#e4e7eb", alpha=0.7, lw=0, zorder=0)
+            ax.axvline(edge, color="#8a949e", lw=1, ls=":")
+    return len(incomplete) > 0
+
+
 def _trend_reading(groups: list, rate: str, event: str) -> str:
     def told(row: pd.Series) -> str:
         return f"{percent(row[rate])} ({percent(row['low'])} to {percent(row['high'])})"
@@ -206,7 +217,7 @@ def _trend_reading(groups: list, rate: str, event: str) -> str:
     def line(part: pd.DataFrame) -> str:
         known = part.dropna(subset=[rate])
         if known.empty:
-            return "no period is complete yet"
+            return "no period is complete"
         first, last = known.iloc[0], known.iloc[-1]
         if len(known) == 1:
             return (
