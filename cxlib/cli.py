@@ -138,6 +138,11 @@ def run(
     2: the plan, a parameter or the input cannot be used, and nothing was published.
     3: another run of the plan is under way. 130: interrupted; what was done is kept.
     """
+    from cxlib.report import forked
+
+    if executor is None and not dry_run:
+        forked.warm_up()
+
     from cxlib.report import printed
     from cxlib.report.check import prepare
     from cxlib.report.jobs import Limits
@@ -173,7 +178,6 @@ def _runner(executor: str | None, workers: int) -> Runner:
     if executor is None:
         from cxlib.report import pool
 
-        pool.warm_up()
         return partial(pool.run, workers=workers)
     from cxlib.report.cluster import run
 

@@ -15,7 +15,7 @@ from report_project import ORDERS, write_notebook, write_orders, write_plan
 
 import cxlib.report.publish
 from cxlib import cli
-from cxlib.report import pool
+from cxlib.report import forked, pool
 from cxlib.report.jobs import ReadyPlan
 
 READS = "import cxlib as cx\norders = cx.clean_orders(cx.read(source), timezone='UTC')"
@@ -72,7 +72,7 @@ def test_reports_run_at_once_and_one_that_fails_stops_no_other(project: Path) ->
 def test_reports_know_the_environment_of_now_not_of_the_first_run(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool.warm_up()  # begins the process that reports are forked from
+    forked.warm_up()  # begins the process that reports are forked from
     monkeypatch.setenv("SHOP_OF_NOW", "the second")
     write_notebook(
         project, "04_says", "x: int = 1", "# Says", "import os", "os.environ['SHOP_OF_NOW']"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -19,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from cxlib.clean import prepared
+from cxlib.report.forked import CONTEXT, warm_up
 from cxlib.report.kernel import end_family, fork_ahead
 from cxlib.report.runner import (
     FAILED,
@@ -33,7 +33,6 @@ from cxlib.report.runner import (
 )
 from cxlib.sources.engine import MEMORY, THREADS
 
-CONTEXT: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 60.0
 """Before the first retry; each later pause is twice as long."""
 
@@ -66,15 +65,6 @@ class Deaf:
 
     def ended(self, result: Result) -> None:
         """Ignore it."""
-
-
-def warm_up() -> None:
-    """Let imports begin while the plan is still being checked."""
-    CONTEXT.set_forkserver_preload(["cxlib.report.preload"])
-    if sys.platform == "linux":
-        from multiprocessing import forkserver
-
-        forkserver.ensure_running()
 
 
 def run(tasks: Sequence[Task], listener: Listener, workers: int) -> Iterator[Result]:
