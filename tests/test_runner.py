@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import nbformat
 import psutil
@@ -171,3 +173,15 @@ def test_a_source_that_does_not_answer_may_answer_later() -> None:
 
     assert pool.can_pass(failed("UnreachableError"))
     assert not pool.can_pass(failed("DataError"))
+
+
+@pytest.mark.parametrize(
+    ("finishing", "room"),
+    [([], 2), ([False], 1), ([False, False], 0), ([True, False], 1), ([True, True], 2),
+     ([True, True, True], 1), ([True, True, True, False], 0)],
+)  # fmt: skip
+def test_a_report_whose_kernel_has_ended_makes_room_for_one_more(
+    finishing: list[bool], room: int
+) -> None:
+    running: list[Any] = [SimpleNamespace(finishing=one) for one in finishing]
+    assert pool._room(running, 2) == room, "two with kernels, and two more that write pages at most"

@@ -22,7 +22,10 @@ WRITE_SECONDS = 5.0
 """A report that is killed leaves a notebook this old at most."""
 
 Moved = Callable[[int, int, int], None]
-"""Hears of each cell that begins: its place, how many there are, and its number in brackets."""
+"""Hears of each cell that begins: its place, how many there are, and its number in brackets.
+
+When the kernel has ended, the place is past the last one.
+"""
 
 
 class RareWrites(NBClientEngine):
@@ -46,8 +49,10 @@ class RareWrites(NBClientEngine):
 
         try:
             super().execute_managed_notebook(nb_man, kernel_name, on_cell_start=started, **given)
-        finally:
-            nb_man.output_path = path
+        except BaseException:
+            nb_man.output_path = path  # else papermill writes it once more by itself
+            raise
+        moved(cells + 1, cells, begun)
 
 
 papermill_engines.register("cx", RareWrites)

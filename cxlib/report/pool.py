@@ -12,7 +12,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
@@ -79,7 +79,7 @@ def run(tasks: Sequence[Task], listener: Listener, workers: int) -> Iterator[Res
     with tempfile.TemporaryDirectory(prefix="cx-", ignore_cleanup_errors=True) as home:
         try:
             while waiting or running:
-                for turn in _due(waiting)[: max(1, workers) - len(running)]:
+                for turn in _due(waiting)[: _room(running.values(), max(1, workers))]:
                     waiting.remove(turn)
                     attempt = _Attempt(turn, home, threads)
                     running[attempt.answers] = attempt
@@ -104,6 +104,12 @@ class _Turn:
     def again(self) -> _Turn:
         pause = min(FIRST_PAUSE_SECONDS * 2 ** (self.number - 1), LONGEST_PAUSE_SECONDS)
         return _Turn(self.task, self.number + 1, time.monotonic() + pause)
+
+
+def _room(running: Collection[_Attempt], workers: int) -> int:
+    """Return how many reports may begin: one that only writes its page holds up no other."""
+    finishing = sum(attempt.finishing for attempt in running)
+    return max(0, workers - len(running) + min(finishing, workers))
 
 
 def _due(waiting: Sequence[_Turn]) -> list[_Turn]:
@@ -136,7 +142,7 @@ class _Attempt:
     """A report being made in a process of its own."""
 
     def __init__(self, turn: _Turn, home: str, threads: int) -> None:
-        self.turn, self.cell = turn, 0
+        self.turn, self.cell, self.finishing = turn, 0, False
         self.answers, answering = CONTEXT.Pipe(duplex=False)
         self.process = CONTEXT.Process(
             target=_apart,
@@ -157,6 +163,7 @@ class _Attempt:
         if isinstance(said, Result):
             return said
         place, cells, self.cell = said
+        self.finishing = place > cells
         listener.moved(self.turn.task.job.name, place, cells)
         return None
 
