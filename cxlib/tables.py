@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -138,8 +140,10 @@ def check_types(table: ir.Table, contract: Contract) -> ir.Table:
                 f"{contract.name}: {column.name!r} is {dtype}, but must be {word}; "
                 f"clean the table with cx.clean_{contract.name} first"
             )
-        casts[column.name] = value.cast(_CASTS[column.kind])
-    return with_typed_nulls(table.mutate(**casts))
+        if not (isinstance(dtype, dt.Timestamp) and dtype.scale in (None, 6)):  # microseconds
+            casts[column.name] = value.cast(_CASTS[column.kind])
+    casts = {name: value for name, value in casts.items() if not value.equals(table[name])}
+    return with_typed_nulls(table.mutate(**casts) if casts else table)
 
 
 def check_rows(table: ir.Table, contract: Contract) -> None:
@@ -161,12 +165,11 @@ def check_rows(table: ir.Table, contract: Contract) -> None:
 
 def keeps(table: ir.Table, contract: Contract) -> ir.BooleanScalar:
     """Say in one look at the rows whether they keep the contract."""
-    kept = table.count() > 0
-    for name in contract.required:
-        kept &= is_empty(table[name]).sum() == 0
+    filled = ~reduce(or_, (is_empty(table[name]) for name in contract.required))
+    n_sound = table.count(where=filled)
     if contract.key is not None:
-        kept &= table[contract.key].nunique() == table.count()
-    return kept
+        n_sound = table[contract.key].nunique(where=filled)
+    return (n_sound == table.count()) & (n_sound > 0)
 
 
 def is_empty(column: ir.Column) -> ir.BooleanColumn:

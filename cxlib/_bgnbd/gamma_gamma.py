@@ -18,7 +18,7 @@ from cxlib._bgnbd.unique import told_apart
 from cxlib._checks import FitError
 
 _BOX = {"p": (-10, 9), "q": (0.01, 9), "v": (-12, 12)}
-_USUAL = {"p": 2.0, "q": 3.0, "v": 1.0}
+_USUAL = {"p": 5.0, "q": 3.5, "v": 0.5}
 MANY, ROUGH = 5_000, 32
 
 

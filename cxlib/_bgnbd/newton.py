@@ -155,7 +155,7 @@ def climber(
     def fit(n: Numbers, start: Mapping[str, float] | None = None) -> Fit:
         repeats = float(summed(n, frequency))
         rate = max(repeats, 1) / float(summed(n, age))
-        buying = {"r": 1.0, "alpha": 1 / (rate * unit)}
+        buying = {"r": 0.3, "alpha": 0.3 / (rate * unit)}
         starts = [{**buying, **one} for one in leaving]
         if start:
             starts = [{name: start[name] / units.get(name, 1.0) for name in box}]

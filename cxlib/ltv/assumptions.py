@@ -12,6 +12,7 @@ import pandas as pd
 
 from cxlib._bgnbd import spend_line
 from cxlib.ltv.base import Base, Numbers
+from cxlib.ltv.histories import purchase_days
 from cxlib.ltv.silence import Silence
 from cxlib.ltv.verdict import ENOUGH_REPEAT_CUSTOMERS
 
@@ -179,9 +180,10 @@ def _guests(share: float) -> Check:
 
 def _refunds(fit: LtvFit) -> Check:
     """Sum what stands on days that are no purchase: refunds that no order was netted with."""
-    name, days = "refunds are netted", fit._days
-    if days is None:
+    name = "refunds are netted"
+    if fit._rows is None:
         return Check(name, None, math.nan, "not known: the orders are not at hand")
+    days = purchase_days(fit._rows)
     spend, bought = days["spend"], days["bought"]
     sums = days.aggregate(
         back=spend.sum(where=~bought).fill_null(0.0), revenue=spend.sum(where=bought)

@@ -101,9 +101,9 @@ class Base:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What was seen by ``as_of``: purchase days, a table of histories made of them, and its base."""
+    """What was seen by ``as_of``: orders, a table of histories made of them, and its base."""
 
-    days: ir.Table
+    rows: ir.Table
     customers: ir.Table
     base: Base
     currency: str | None
@@ -116,4 +116,4 @@ class Seen:
         base = Base.of(customers)
         if not len(base.rows):
             raise nobody(orders, as_of)
-        return cls(purchase_days(rows), customers, base, currency)
+        return cls(rows, customers, base, currency)

@@ -122,7 +122,7 @@ def fit_ltv(
     day, options = check_options(as_of, horizon_days, model, margin, discount_rate, seed, n_boot)
     seen = Seen.of(orders, day, by)
     options |= {"by": by, "guest_share": _guest_share(orders), "currency": seen.currency}
-    return fitted(seen.customers, seen.base, as_of=day, _days=seen.days, **options)
+    return fitted(seen.customers, seen.base, as_of=day, _rows=seen.rows, **options)
 
 
 def check_options(

@@ -84,18 +84,16 @@ def load_orders(
     loaded = load_columns(orders, ORDERS)
     table = loaded.table
     label = None if by is None else group_label(table, by, ORDERS, ANSWER)
-    columns = {name: table[name] for name in ORDERS.required}
-    if label is not None:
-        columns["segment"] = label.fill_null(NO_GROUP)
     seen = table.filter(table["ordered_at"] < midnight_after(as_of))
     currency = _one_currency(seen)
-    table = seen.select(**columns)
-    if label is not None:
-        first_order = ibis.window(
-            group_by="customer_id", order_by=[table["ordered_at"], table["order_id"]]
-        )
-        table = table.mutate(segment=table["segment"].first().over(first_order))
-    return table, currency, loaded
+    if label is None:  # a column of that name is another's
+        return seen.drop(*{"segment"} & set(seen.columns)), currency, loaded
+    rows = seen.select(*ORDERS.required, segment=label.fill_null(NO_GROUP))
+    first_order = ibis.window(
+        group_by="customer_id", order_by=[rows["ordered_at"], rows["order_id"]]
+    )
+    rows = rows.mutate(segment=rows["segment"].first().over(first_order))
+    return rows, currency, loaded
 
 
 def _one_currency(table: ir.Table) -> str | None:

@@ -205,7 +205,7 @@ def _applied(fit: LtvFit, orders: Source, as_of: dt.date) -> LtvFit:
         n_without_purchase=base.n_without_purchase,
         _histories=seen.customers,
         _base=base,
-        _days=seen.days,
+        _rows=seen.rows,
     )
 
 

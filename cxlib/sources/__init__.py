@@ -214,7 +214,7 @@ class Loaded:
         """
         if self.is_trusted:
             return rows
-        return rows.filter(keeps(self.table, self.contract).as_scalar())
+        return rows.filter(keeps(self.table, self.contract).name("keeps").as_scalar())
 
     def hold(self, reduced: ir.Table) -> ir.Table:
         """Return what was reduced from the table, made once, and kept while it is used."""
