@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import cxlib as cx
+from cxlib.sources import files
 
 AS_OF, SPLIT = "2023-06-30", "2023-04-30"
 MODELS = ["bgnbd", "mbgnbd", "paretonbd"]
@@ -22,6 +24,8 @@ ASKED: dict[str, Callable[..., Any]] = {
     "compare": lambda orders, as_of=AS_OF: cx.compare_ltv(orders, as_of=as_of),
 }
 each_question = pytest.mark.parametrize("ask", ASKED.values(), ids=list(ASKED))
+each_path_question = pytest.mark.parametrize("ask", [ASKED["fit"], ASKED["holdout"]])
+TWICE = r"1 values of 'order_id' stand in more than one row \(first: 'x'\)"
 
 
 def orders_of(*rows: tuple[Any, ...]) -> pd.DataFrame:
@@ -219,9 +223,23 @@ def test_what_was_read_and_not_cleaned_is_sent_to_cleaning() -> None:
 @each_question
 def test_an_order_that_stands_twice_is_one_error(ask: Callable[..., Any]) -> None:
     twice = ONE_LOYAL.assign(order_id=["x", "y", "x"])
-    says = r"1 values of 'order_id' stand in more than one row \(first: 'x'\)"
-    with pytest.raises(cx.DataError, match=says):
+    with pytest.raises(cx.DataError, match=TWICE):
         ask(twice)
+
+
+@each_path_question
+@pytest.mark.parametrize("small", [0, 10**9])  # the rows are looked at before, or side by side
+def test_an_order_that_stands_twice_in_a_file_is_the_same_error(
+    ask: Callable[..., Any], small: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "SMALL", small)
+    orders = cx.simulate.orders(150, start="2023-01-01", as_of=AS_OF, seed=3)
+    path = tmp_path / "orders.parquet"
+    orders.to_parquet(path)
+    assert ask(path).verdict == ask(orders).verdict
+    orders.assign(order_id=["x", "x", *orders["order_id"][2:]]).to_parquet(path)
+    with pytest.raises(cx.DataError, match=TWICE):
+        ask(path)
 
 
 @each_question

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
@@ -199,6 +199,7 @@ class Loaded:
     contract: Contract
     name: str
     is_trusted: bool
+    is_small: bool
 
     def check(self) -> ir.Table:
         """Return the table if its rows keep the contract."""
@@ -207,17 +208,19 @@ class Loaded:
                 check_rows(self.table, self.contract)
         return self.table
 
-    def sound(self, rows: ir.Table) -> ir.Table:
-        """Return rows of the table, or none of them if it breaks the contract.
+    def hold(self, rows: ir.Table, reduce: Callable[[ir.Table], ir.Table]) -> ir.Table:
+        """Return what ``reduce`` makes of rows of the table, made once, and kept while it is used.
 
-        So one query looks at the table and reduces it; who is left with nothing asks `check` why.
+        One query looks at the table and reduces it. Nothing comes of it if the table breaks the
+        contract: who is left with nothing asks `check` why. An engine may do both side by side
+        where the result is filtered, which takes the memory of both: large tables are filtered
+        first.
         """
         if self.is_trusted:
-            return rows
-        return rows.filter(keeps(self.table, self.contract).name("keeps").as_scalar())
-
-    def hold(self, reduced: ir.Table) -> ir.Table:
-        """Return what was reduced from the table, made once, and kept while it is used."""
+            reduced = reduce(rows)
+        else:
+            sound = keeps(self.table, self.contract).name("keeps").as_scalar()
+            reduced = reduce(rows).filter(sound) if self.is_small else reduce(rows.filter(sound))
         with reading(self.name):
             return reduced.cache()
 
@@ -242,7 +245,8 @@ def load_columns(data: Source, contract: Contract) -> Loaded:
             f"{contract.name}: {data!r} is as cx.read gave it, without {listed(map(repr, missing))}; "
             f"clean it first: cx.clean_{contract.name}(cx.read(...))"
         )
-    return Loaded(check_types(table, contract), contract, name, is_cleaned(data, contract))
+    table = check_types(table, contract)
+    return Loaded(table, contract, name, is_cleaned(data, contract), opened.is_small)
 
 
 def is_cleaned(data: Source, contract: Contract) -> bool:

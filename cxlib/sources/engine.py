@@ -24,7 +24,7 @@ class Opened:
     """A table, what messages call it, and what a reader should know of how it was opened.
 
     ``repeated`` are names, in small letters, that its header holds more than once; ``preset`` the one
-    whose layout its lines have.
+    whose layout its lines have. ``is_small`` says that it is read in no time.
     """
 
     table: ir.Table
@@ -32,6 +32,7 @@ class Opened:
     notes: tuple[str, ...] = ()
     repeated: frozenset[str] = frozenset()
     preset: str | None = None
+    is_small: bool = False
 
     def called(self, name: str) -> Opened:
         """Return the same under another name."""

@@ -26,6 +26,8 @@ SOURCE_FILE = "source_file"
 """The column that says from which of several files a row was read; cleaning needs it to see
 that two exports share orders."""
 FROM = "cx_read_from"
+SMALL = 16 * 2**20
+"""Bytes below which a source is small."""
 
 
 def open_files(
@@ -55,7 +57,7 @@ def open_files(
         if FROM in opened.table.columns:
             opened = replace(opened, table=_with_file(opened.table, read_from, paths))
         check_width(len(opened.table.columns), shown)
-        return opened
+        return replace(opened, is_small=sum(path.stat().st_size for path in paths) < SMALL)
 
 
 def _paths(address: str, shown: str) -> list[Path]:
