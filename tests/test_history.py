@@ -155,6 +155,28 @@ def test_limits_end_where_the_unit_ends() -> None:
     assert placed([1.0, 9.0] * 5, 0.0)["lower_limit"] < 0
 
 
+def test_runs_that_share_their_data_are_held_against_chance_too() -> None:
+    """Shares of a sliding window of five days: one process, of which alarms would tell nothing."""
+    days = np.random.default_rng(1).binomial(2000, 0.3, (300, 16)).cumsum(axis=1)
+    shares = (days[:, 5:] - days[:, :-5]) / 10_000
+    reach = 1.96 * np.sqrt(shares * (1 - shares) / 10_000)
+
+    def alarms(reach: Any) -> float:
+        left = []
+        for values, ends in zip(shares, reach, strict=True):
+            points = [
+                card(value, unit="share", low=value - end, high=value + end) if end else card(value, unit="share")
+                for value, end in zip(values, ends, strict=True)
+            ]  # fmt: skip
+            before = [history._point(one, str(n), "") for n, one in enumerate(points[:-1])]
+            (one,) = history.placed(points[-1:], {"kept": before}, *NOW)
+            left.append(one["left"] is not None)
+        return float(np.mean(left))
+
+    assert alarms(0 * reach) > 0.15, "from the moves alone"
+    assert alarms(reach) < 0.02
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_total_that_runs_on_is_held_against_its_moves(sign: int) -> None:
     """The same ten flow rates added up: limits are those of the handbook, on the last total."""

@@ -25,6 +25,7 @@ FEWEST_RUNS = 10
 """Runs before the new one without which no limits are drawn."""
 MOVING_RANGE = 3 / 1.128
 """Usually told as 2.66: three sigma from a mean moving range of two (Wheeler and Chambers, 1992)."""
+SIGMAS = 3
 FLOOR, CEILING = {"share": 0.0, "count": 0.0, "days": 0.0, "seconds": 0.0}, {"share": 1.0}
 """Where a unit ends, and limits with it."""
 
@@ -146,12 +147,14 @@ def placed(
     Notes
     -----
     The limits are those of an individuals and moving range chart (XmR): the mean of the runs
-    before ± 2.66 times their mean moving range, none for fewer than `FEWEST_RUNS`. A number that
+    before ± 2.66 times their mean moving range, none for fewer than `FEWEST_RUNS`. Where the
+    headline has an interval they are at least ± 3 of its standard errors, as in a p chart. A number that
     rose in every run before, or fell in every one, is a total that runs on: its limits are those
     of its moves, laid on the last value. With ten
     runs a number from the same process leaves them by chance about once in forty, with many
-    once in 370. Numbers that share most of their data with the run before move little, and
-    limits drawn from such moves are narrow: leaving them is a reason to look, not a proof.
+    once in 370. Numbers that share most of their data with the run before move little, so
+    limits drawn from their moves alone would be narrow: hence the three errors. Leaving them is a
+    reason to look, not a proof.
 
     W. A. Shewhart, *Economic Control of Quality of Manufactured Product* (1931); D. J. Wheeler
     and D. S. Chambers, *Understanding Statistical Process Control* (1992), chapter 3.
@@ -173,7 +176,9 @@ def placed(
         ]
         known = {"name": headline["name"], "unit": kind[0], "currency": kind[1], "points": points}
         values = [point["value"] for point in old]
-        found.append(known | _change(values, new["value"]) | _limits(values, new["value"], kind[0]))
+        chance = SIGMAS * _error([*old, new])
+        limits = _limits(values, new["value"], kind[0], chance)
+        found.append(known | _change(values, new["value"]) | limits)
     return found
 
 
@@ -184,7 +189,13 @@ def _change(values: Sequence[float], new: float) -> Record:
     return {"change": change, "change_share": change / abs(values[-1]) if values[-1] else None}
 
 
-def _limits(values: Sequence[float], new: float, unit: str) -> Record:
+def _error(points: Sequence[Point]) -> float:
+    """Return the mean standard error of the points, as their 95 % intervals tell it."""
+    ends = [(one["low"], one["high"]) for one in points if None not in (one["low"], one["high"])]
+    return fmean((high - low) / (2 * 1.96) for low, high in ends) if ends else 0.0
+
+
+def _limits(values: Sequence[float], new: float, unit: str, chance: float = 0.0) -> Record:
     known: Record = dict.fromkeys(("mean", "lower_limit", "upper_limit", "left"))
     known["n_runs"] = len(values)
     if len(values) < FEWEST_RUNS:
@@ -193,7 +204,7 @@ def _limits(values: Sequence[float], new: float, unit: str) -> Record:
     if min(moves) > 0 or max(moves) < 0:  # a running total: what is steady is how fast it grows
         mean, reach = values[-1] + fmean(moves), _reach(moves)
     else:
-        mean, reach = fmean(values), _reach(values)
+        mean, reach = fmean(values), max(_reach(values), chance)
     low = max(mean - reach, FLOOR.get(unit, -math.inf))
     high = min(mean + reach, CEILING.get(unit, math.inf))
     slack = 1e-9 * max(1.0, abs(mean))  # rounding is no change
