@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -117,11 +118,26 @@ def test_an_entry_whose_window_ends_after_as_of_is_left_out_even_if_it_converted
 
 
 def test_a_group_with_open_windows_only_has_null_rates() -> None:
-    events = events_of({"u": [[1430, "A"], [1435, "B"]]})
-    table = cx.funnel(events, steps=["A", "B"], window="1 day", as_of="2024-01-01")
+    events = events_of({"u": [[1430, "A"], [1435, "B"]], "v": [[-1430, "A"]]})
+    events["who"] = events["user_id"]
+    asked = {"steps": ["A", "B"], "window": "1 day", "as_of": "2024-01-01"}
+    table = cx.funnel(events, by="who", **asked)
+    table = table[table["who"] == "u"]
     assert table["n"].tolist() == [0, 0]
     assert table["n_open"].tolist() == [1, 1]
     assert table[["rate", "ci_low", "ci_high", "step_rate"]].isna().all(axis=None)
+    with pytest.raises(cx.DataError, match="of 1 users who did step one, .* window of 1 days is"):
+        cx.funnel(events[events["user_id"] == "u"], **asked)
+
+
+def test_a_column_of_ids_makes_no_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = events_of({f"u{number}": [[0, "A"], [1, "B"]] for number in range(5)})
+    events["session"] = events["user_id"]
+    asked = {"steps": ["A", "B"], "window": "1 day", "as_of": "2024-01-31", "by": "session"}
+    assert len(cx.funnel(events, **asked)) == 10
+    monkeypatch.setattr(import_module("cxlib.funnel.answers"), "MOST_GROUPS", 4)
+    with pytest.raises(cx.ParameterError, match="by='session' makes 5 groups, more than 4"):
+        cx.funnel(events, **asked)
 
 
 # Rates, times and groups --------------------------------------------------------------------
@@ -231,6 +247,7 @@ def test_columns_and_types(by: str | None) -> None:
         ({"as_of": "2023-12-31"}, cx.DataError, "as_of=2023-12-31 is before the first"),
         ({"as_of": "2024-13-01"}, cx.ParameterError, "write YYYY-MM-DD"),
         ({"by": "devise"}, cx.ColumnError, "Did you mean 'device'"),
+        ({"by": "user_id"}, cx.ParameterError, "each user would be a group"),
         ({"by": "event"}, cx.ParameterError, "also a column of the answer"),
         ({"alpha": 2}, cx.ParameterError, "alpha=2 is out of range"),
     ],

@@ -326,6 +326,16 @@ def test_one_user_with_50000_events_is_counted_once(options: dict) -> None:
         ({"exclude": "cart"}, cx.ParameterError, "must be a list of event names or cx.Exclude"),
         ({"exclude": [3]}, cx.ParameterError, "must be a list of event names or cx.Exclude"),
         ({"exclude": [cx.Exclude("cart", before=3)]}, cx.ParameterError, "there are 2 steps"),
+        (
+            {"steps": ["view", "cart", "purchase"], "exclude": ["purchase", "cart"]},
+            cx.ParameterError,
+            "'cart' also takes step 2, so nobody could go on to step 3",
+        ),
+        (
+            {"steps": ["view", cx.Step("cart", within="30 days")]},
+            cx.ParameterError,
+            "within='30 days' of 'cart' is longer than the window of the funnel, 1 days",
+        ),
         ({"exclude_scope": "users"}, cx.ParameterError, "Did you mean 'user'"),
         ({"order": "strikt"}, cx.ParameterError, "Did you mean 'strict'"),
         ({"reentry": False}, cx.ParameterError, "reentry=False is not one of True, first"),
@@ -359,6 +369,22 @@ def test_bad_options(change: dict, error: type, message: str) -> None:
     arguments = {"steps": ["view", "cart"], "window": "1 day", "as_of": LATER, **change}
     with pytest.raises(error, match=message):
         cx.funnel(events, **arguments)
+
+
+def test_a_step_may_be_excluded_where_an_attempt_can_still_get_on() -> None:
+    events = events_of(
+        {"u": [[0, "A"], [1, "B"], [2, "C"]], "v": [[0, "A"], [1, "B"], [2, "B"], [3, "C"]]}
+    )
+    events["device"] = events["user_id"]
+    asked = {"steps": ["A", "B", "C"], "window": "1 day", "as_of": LATER}
+    for exclude, reached in (
+        (["A"], 2),
+        (["C"], 2),
+        ([cx.Exclude("B", after=2)], 2),
+        ([cx.Exclude("B", before=2)], 2),
+        ([cx.Exclude("B", where={"device": "v"})], 1),
+    ):
+        assert cx.funnel(events, exclude=exclude, **asked)["n"].iloc[-1] == reached, exclude
 
 
 @pytest.mark.parametrize(

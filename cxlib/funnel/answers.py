@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import ibis.expr.types as ir
 import pandas as pd
 
-from cxlib._checks import check_number
+from cxlib._checks import DataError, ParameterError, check_number
 from cxlib.funnel.attempts import attempts
 from cxlib.funnel.attribution import End, check_attribution, with_label
 from cxlib.funnel.layout import (
@@ -20,12 +20,13 @@ from cxlib.funnel.layout import (
     users_at_steps,
 )
 from cxlib.funnel.moments import with_short_ids
-from cxlib.funnel.rule import Order, Reentry, Rule, Scope, Ties, check_rule
+from cxlib.funnel.rule import Order, Reentry, Rule, Scope, Ties, check_rule, days
 from cxlib.funnel.seen import Account, seen_events, unlooked_events
 from cxlib.funnel.steps import Exclude, Step
 from cxlib.sources import Source, reading
 from cxlib.tables import EVENTS, group_label
 
+MOST_GROUPS = 10_000
 STEPS = (*COUNTS, *QUARTILES, "n_open", "n_excluded", "n_ignored", "n_duplicates")
 
 
@@ -118,11 +119,12 @@ def funnel(
     ColumnError
         A required column, ``by``, ``hold`` or a column of a condition is missing.
     DataError
-        A step or exclusion is not among the events (the nearest names are listed), or nobody did
-        step one in the date range.
+        A step or exclusion is not among the events (the nearest names are listed), nobody did
+        step one in the date range, or the window of nobody who did is over.
     ParameterError
-        Fewer than two steps, a window that is not longer than zero, or another argument that is
-        not of its kind.
+        Fewer than two steps, a window that is not longer than zero, a step or an exclusion with
+        which nobody could get on, more than 10,000 groups, or another argument that is not of
+        its kind.
 
     See Also
     --------
@@ -169,6 +171,10 @@ def funnel(
     )
     check_number("alpha", alpha, 0, 1, open_low=True)
     check_attribution(attribution, rule)
+    if by == "user_id":
+        raise ParameterError(
+            "by='user_id': each user would be a group; name a column whose values many users share"
+        )
     seen, account = unlooked_events(events, rule), Account(0, 0, 0)
     is_looked_at = seen is None
     if seen is None:
@@ -177,6 +183,7 @@ def funnel(
         counts = _counted(seen, by, rule, attribution)
     if not is_looked_at and not (counts[numbers_of(rule)].sum() > 0).all():
         seen_events(events, rule)  # says what is missing
+    _check_counts(counts, by, rule)
     table = laid_out(counts, rule, [] if by is None else ["label"], alpha)
     table = table.assign(n_ignored=account.n_ignored, n_duplicates=account.n_duplicates)
     return table.rename(columns={"label": by})
@@ -192,6 +199,21 @@ def _counted(seen: ir.Table, by: str | None, rule: Rule, attribution: str | int)
     users = with_label(users, seen, label, rule, attribution)
     counts = users.aggregate(by="label", **_answers(users, rule)).execute()
     return counts.sort_values("label", ignore_index=True)
+
+
+def _check_counts(counts: pd.DataFrame, by: str | None, rule: Rule) -> None:
+    """Raise where all windows are open, or the groups are too many to be groups."""
+    if len(counts) > MOST_GROUPS:
+        raise ParameterError(
+            f"by={by!r} makes {len(counts):,} groups, more than {MOST_GROUPS:,}; name a column of "
+            "fewer values, or join the small ones beforehand"
+        )
+    n_open = int(counts["n_open"].sum())
+    if n_open and not counts["n_1"].sum() and not counts["n_excluded"].sum():
+        raise DataError(
+            f"events: of {n_open:,} users who did step one, nobody's window of {days(rule.window)} is over "
+            f"at the end of as_of={rule.as_of}; choose a shorter window= or a later as_of="
+        )
 
 
 def _answers(users: ir.Table, rule: Rule) -> dict[str, ir.Value]:

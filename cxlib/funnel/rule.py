@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from cxlib._checks import ParameterError, check_choice, check_date, check_duration
-from cxlib.funnel.steps import Exclude, Kinds, Step
+from cxlib.funnel.steps import Exclude, Kinds, Step, is_part
 from cxlib.tables import midnight_after
 
 MOST_OPTIONAL = 4
@@ -95,6 +95,11 @@ def interval(length: dt.timedelta) -> ir.Value:
     return ibis.interval(microseconds=length // dt.timedelta(microseconds=1))
 
 
+def days(length: dt.timedelta) -> str:
+    """Say a length in days."""
+    return f"{length / dt.timedelta(days=1):g} days"
+
+
 def check_rule(
     *,
     steps: Sequence[str | Step],
@@ -125,6 +130,9 @@ def check_rule(
         raise ParameterError(f"start={rule.start} is after as_of={rule.as_of}")
     if rule.order == "any":
         _check_any_order(rule)
+    else:
+        _check_exclusions_leave_a_way(rule)
+    _check_lengths(rule)
     _ = rule.kinds
     return rule
 
@@ -175,3 +183,26 @@ def _check_any_order(rule: Rule) -> None:
         raise ParameterError(
             f"order='any' knows no {', no '.join(wrong)}: steps have no order there"
         )
+
+
+def _check_exclusions_leave_a_way(rule: Rule) -> None:
+    """Raise `ParameterError` where all that takes a step voids every attempt that does."""
+    for one in rule.exclude:
+        within = range(one.after + 1, one.before or len(rule.steps))
+        for k in within:
+            if is_part(rule.steps[k - 1], one):
+                raise ParameterError(
+                    f"exclude: {one.events[0]!r} also takes step {k}, so nobody could go on to step "
+                    f"{k + 1}; say between which steps it voids, as in "
+                    f"cx.Exclude({one.events[0]!r}, after={k}), or leave it out"
+                )
+
+
+def _check_lengths(rule: Rule) -> None:
+    """Raise `ParameterError` where a step may take longer than the whole."""
+    for step in rule.steps:
+        if step.length is not None and step.length > rule.window:
+            raise ParameterError(
+                f"steps: within={step.within!r} of {step.name!r} is longer than the window of the "
+                f"funnel, {days(rule.window)}, which would end before; choose a longer window="
+            )

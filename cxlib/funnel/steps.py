@@ -208,6 +208,13 @@ def _alike(one: Step, other: Step) -> bool:
     return set(one.events) == set(other.events) and dict(one.where or {}) == dict(other.where or {})
 
 
+def is_part(step: Step, what: Exclude) -> bool:
+    """Say whether all that takes the step is excluded, as far as names and values tell."""
+    return set(step.events) <= set(what.events) and (
+        not what.where or dict(step.where or {}) == dict(what.where)
+    )
+
+
 def _overlap(one: Step, other: Step) -> bool:
     """Say whether one event may take both steps, as far as names and values tell."""
     shared = (one.where or {}).keys() & (other.where or {}).keys()
