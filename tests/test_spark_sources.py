@@ -19,6 +19,7 @@ from analyses import SAMPLE
 from test_postgres import CLEANING, MESS
 
 import cxlib as cx
+from cxlib._checks import UnreachableError
 
 HOME = Path(pyspark.__file__).parent
 LOCAL = "spark://local[2]::"
@@ -111,7 +112,7 @@ def test_without_pyspark_it_is_said_what_to_install(
 
 
 def test_a_server_that_does_not_answer_is_said_at_once() -> None:
-    with pytest.raises(cx.DataError, match=r"no Spark session: .*[Rr]efused"):
+    with pytest.raises(UnreachableError, match=r"no Spark session: .*[Rr]efused"):
         cx.read("spark+connect://127.0.0.1:1::orders")
 
 

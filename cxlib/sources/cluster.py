@@ -37,13 +37,13 @@ for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
 
 
 @contextmanager
-def telling(shown: str, doing: str = "") -> Iterator[None]:
+def telling(shown: str, doing: str = "", kind: type[DataError] = DataError) -> Iterator[None]:
     """Say in words what Spark refuses, or that it went away."""
     try:
         yield
     except (PySparkException, Py4JError, RuntimeError, OSError) as error:
         told = reason(RuntimeError(TOLD_BY_JAVA.sub("", str(error))))
-        raise DataError(f"source {shown!r}: {doing}{told}") from None
+        raise kind(f"source {shown!r}: {doing}{told}") from None
 
 
 def check_reached(where: str) -> None:

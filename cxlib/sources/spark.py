@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import ibis.expr.types as ir
 
-from cxlib._checks import DataError, ParameterError, listed, suggest
+from cxlib._checks import DataError, ParameterError, UnreachableError, listed, suggest
 
 if TYPE_CHECKING:
     from cxlib.sources.cluster import Cluster
@@ -76,14 +76,16 @@ def _session(url: str, shown: str) -> Cluster:
         ) from None
     scheme, _, where = url.partition("://")
     builder = SparkSession.builder.appName("cxlib")
+    kind: type[DataError] = UnreachableError  # a cluster may answer later; this machine will not
     if scheme == "spark+connect":
         builder = builder.remote(f"sc://{where}")
     else:
         is_here = where.startswith("local")
+        kind = DataError if is_here else kind
         builder = builder.master(where if is_here else f"spark://{where}")
         for name, value in (QUIET | (OF_ONE_MACHINE if is_here else {})).items():
             builder = builder.config(name, value)
-    with telling(shown, "no Spark session: "):
+    with telling(shown, "no Spark session: ", kind):
         if scheme == "spark+connect":
             check_reached(where)
         session = Cluster()
