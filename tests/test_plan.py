@@ -385,6 +385,9 @@ def test_a_plan_of_another_shape_is_refused(project: Path, text: str, message: s
 
 
 def test_a_plan_that_is_not_there(project: Path) -> None:
+    path = write_plan(project, "reports: []")
+    with pytest.raises(cx.PlanError, match=r"Did you mean 'weekly.yml'\?"):
+        prepare(path.with_name("wekly.yml"))
     with pytest.raises(cx.PlanError, match="no plan"):
         prepare(project / "reports" / "plans" / "none.yml")
     with pytest.raises(cx.PlanError, match="is a folder; name a .yml file"):
@@ -661,6 +664,38 @@ def test_a_preset_that_the_notebook_s_code_fixes_is_not_the_plan_s_to_set(projec
     told = mistakes(project, "defaults: {as_of: 2024-03-31}\nreports: [{notebook: 03_shop}]")
     assert "as shopify: no column" in told
     assert "preset: " not in told
+
+
+GROUPED = {
+    "a wrong column": ("contry", "", True),
+    "a column": ("net_revenue", "", False),
+    "none": ("null", "", False),
+    "one that the notebook makes": ("size", "orders = orders.assign(size=1)", False),
+    "another name for it": ("contry", "by = 'net_revenue'", False),
+}
+
+
+@pytest.mark.parametrize("case", GROUPED)
+def test_a_column_to_group_by_is_looked_for_before_anything_runs(project: Path, case: str) -> None:
+    by, between, is_wrong = GROUPED[case]
+    cell = 'as_of: str = "2024-03-31"\nsource: str = "../data/orders.csv"\nby: str | None = None'
+    clean = "orders = cx.clean_orders(cx.read(source), timezone='UTC')"
+    write_notebook(
+        project, "03_groups", cell, "# Groups", clean, between or "1", "cx.rfm(orders, by=by)"
+    )
+    write_orders(
+        project,
+        ORDERS.replace("net_revenue", "net_revenue,country")
+        .replace(".0\n", ".0,DE\n")
+        .replace(".5\n", ".5,DE\n"),
+    )
+    plan = f"reports: [{{notebook: 03_groups, parameters: {{by: {by}}}}}]"
+    if not is_wrong:
+        assert prepare(write_plan(project, plan)).jobs
+        return
+    told = mistakes(project, plan)
+    assert "1 mistake, nothing was run:\n  - 03_groups: orders: no column 'contry'; it has " in told
+    assert told.endswith("Did you mean 'country' for 'contry'?")
 
 
 def test_how_much_may_be_lost_is_left_to_the_notebook(project: Path) -> None:

@@ -7,13 +7,21 @@ import datetime as dt
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cxlib._checks import ColumnError, CxError, PlanError, UnreachableError, listed, suggest
-from cxlib.report.inputs import Reading, readings
+from cxlib._checks import (
+    ColumnError,
+    CxError,
+    PlanError,
+    UnreachableError,
+    check_columns,
+    listed,
+    suggest,
+)
+from cxlib.report.inputs import Reading, groupings, readings
 from cxlib.report.jobs import Job, Limits, ReadyPlan, is_source
 from cxlib.report.limits import Asked
 from cxlib.report.parameters import Declared, Text, check_day, declared
@@ -250,11 +258,28 @@ class _Check:
             for reading, readers in one_by_one(found.values(), "reading and cleaning"):
                 with self.noting("sources"):
                     try:
-                        reading.check(keep)
+                        columns = reading.check(keep)
                     except UnreachableError as error:
                         self.unanswered.append(str(error))
                     except ColumnError as error:
                         raise _for_a_plan(error, reading, readers) from None
+                    else:
+                        for job in readers:
+                            self.groups(
+                                job, groupings(code[job.notebook], job.parameters), reading, columns
+                            )
+
+    def groups(
+        self,
+        job: Job,
+        asked: Iterable[tuple[Reading, str]],
+        reading: Reading,
+        columns: Sequence[str],
+    ) -> None:
+        """Note by which columns a job groups a cleaned table that has none of that name."""
+        for name in {name for known, name in asked if known == reading}:
+            with self.noting(job.name):
+                check_columns(reading.table, columns, [job.parameters[name]], optional=name)
 
 
 def _for_a_plan(error: ColumnError, reading: Reading, readers: Sequence[Job]) -> ColumnError:

@@ -6,6 +6,7 @@ import ast
 import glob
 import hashlib
 import inspect
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,17 +35,17 @@ class Reading:
     table: str = ""
     cleaning: tuple[tuple[str, Any], ...] = ()
 
-    def check(self, keep: Path | None = None) -> None:
+    def check(self, keep: Path | None = None) -> tuple[str, ...]:
         """Open the source, and clean it as the notebook will; raise the `CxError` it would meet.
 
-        How much may be lost is left to the notebook: a report on bad data may want it all. What
+        Returns the columns of what was cleaned, none where nothing was. How much may be lost is left to the notebook: a report on bad data may want it all. What
         was cleaned is kept in ``keep``, where `cxlib.clean` finds it once more.
         """
         raw = sources.read(self.source, **dict(self.read))
         if raw.table.limit(1).count().execute() == 0:
             raise DataError(f"source {self.source!r} has no rows")
         if not self.table:
-            return
+            return ()
         cleaner, contract = getattr(clean, f"clean_{self.table}"), CONTRACTS[self.table]
         given = inspect.signature(cleaner).bind(raw, **dict(self.cleaning))
         given.apply_defaults()
@@ -58,6 +59,7 @@ class Reading:
                 f"{self.table}: source {self.source!r} holds one {contract.who} only; "
                 "there is nobody to compare"
             )
+        return tuple(kept.columns)
 
 
 def readings(code: ast.Module, parameters: Mapping[str, Any]) -> Iterator[Reading]:
@@ -65,21 +67,46 @@ def readings(code: ast.Module, parameters: Mapping[str, Any]) -> Iterator[Readin
 
     A call whose arguments are neither literals nor parameters is opened but not cleaned.
     """
-    opened: dict[str, Reading] = {
+    named = _named(code, parameters)
+    opened = [Reading(value) for name, value in parameters.items() if is_source(name) and value]
+    calls = [node for node in ast.walk(code) if isinstance(node, ast.Call)]
+    found = [reading for node in calls if (reading := _reading(node, named, parameters))]
+    cleaned = {reading.source for reading in found if reading.table}
+    yield from (reading for reading in found if reading.table)
+    rest = [*found, *opened]
+    yield from (reading for reading in rest if reading.source not in cleaned)
+
+
+def groupings(code: ast.Module, parameters: Mapping[str, Any]) -> Iterator[tuple[Reading, str]]:
+    """Find which cleaned tables code groups ``by=`` a parameter: the table, and the parameter.
+
+    Only what the text tells for sure: a table as it was cleaned, and names that are bound once.
+    """
+    named = _named(code, parameters)
+    names = [node for node in ast.walk(code) if isinstance(node, ast.Name)]
+    bound = Counter(name.id for name in names if isinstance(name.ctx, ast.Store))
+    for node in ast.walk(code):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        table, by = node.args[0], {word.arg: word.value for word in node.keywords}.get("by")
+        if not isinstance(table, ast.Name) or not isinstance(by, ast.Name):
+            continue
+        reading, is_sure = named.get(table.id), bound[table.id] == 1 and bound[by.id] <= 1
+        if reading and reading.table and is_sure and isinstance(parameters.get(by.id), str):
+            yield reading, by.id
+
+
+def _named(code: ast.Module, parameters: Mapping[str, Any]) -> dict[str, Reading]:
+    """Return what names of the code stand for."""
+    named = {
         name: Reading(value) for name, value in parameters.items() if is_source(name) and value
     }
-    named = dict(opened)
     for node in ast.walk(code):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             reading = _reading(node.value, named, parameters)
             if reading is not None:
                 named[node.targets[0].id] = reading
-    calls = [node for node in ast.walk(code) if isinstance(node, ast.Call)]
-    found = [reading for node in calls if (reading := _reading(node, named, parameters))]
-    cleaned = {reading.source for reading in found if reading.table}
-    yield from (reading for reading in found if reading.table)
-    rest = [*found, *opened.values()]
-    yield from (reading for reading in rest if reading.source not in cleaned)
+    return named
 
 
 def _reading(

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from cxlib._checks import PlanError, fault_in_words
+from cxlib._checks import PlanError, fault_in_words, suggest
 from cxlib.report.limits import Asked
 from cxlib.report.parameters import Text
 from cxlib.report.secrets import refuse
@@ -149,7 +149,8 @@ def _check_is_file(path: Path) -> None:
     if path.is_dir():
         raise PlanError(f"{path} is a folder; name a .yml file")
     if not path.exists():
-        raise PlanError(f"no plan {str(path)!r} (looked from {Path.cwd().name}/)")
+        hint = suggest(path.name, [file.name for file in path.parent.glob("*.yml")])
+        raise PlanError(f"no plan {str(path)!r} (looked from {Path.cwd().name}/).{hint}")
 
 
 def _in_words(mistake: Any) -> str:
