@@ -134,6 +134,17 @@ def test_data_that_end_before_as_of_are_doubted(as_of: str, each: int, doubted: 
     assert doubt == (says if doubted else None)
 
 
+@pytest.mark.parametrize(("as_of", "expected"), [("2024-03-31", 0), ("2024-04-05", 5 * 20)])
+def test_rows_that_did_not_come_are_counted(as_of: str, expected: int) -> None:
+    """On days of the week on which the shop is shut none were to be expected."""
+    days = pd.date_range("2024-01-01", "2024-03-31")
+    fresh = cx.freshness(daily(days), as_of=as_of).iloc[0]
+    assert fresh["expected_rows_since"] == expected
+    weekdays = days[days.day_of_week < 5]  # the last is Friday, 29 March
+    shut = cx.freshness(daily(weekdays), as_of="2024-03-31").iloc[0]
+    assert shut["expected_rows_since"] == 0
+
+
 def test_a_small_shop_is_quiet_by_chance() -> None:
     few = daily(pd.date_range("2024-01-01", "2024-03-31", freq="10D"), 1)  # exp(-16 * 10 / 107)
     assert cx.freshness(few, as_of="2024-04-16")["doubt"][0] is None

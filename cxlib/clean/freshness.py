@@ -60,7 +60,8 @@ def freshness(data: Source, *, as_of: str | dt.date) -> pd.DataFrame:
         One row: ``first_at`` and ``last_at`` (the shop's clock), ``as_of``, ``hours_since_last``
         (from the last row to the end of ``as_of``), ``n_days`` (first to last day),
         ``n_days_without_rows`` (up to ``as_of``), ``expected_days_without_rows`` (what chance
-        would give), ``last_day_rows``, ``last_day_usual_rows``, ``last_whole_day``: the last day
+        would give), ``last_day_rows``, ``last_day_usual_rows``, ``expected_rows_since`` (usual on the days
+        after ``last_at``, of which there is no row), ``last_whole_day``: the last day
         with as many rows as chance allows. An ``as_of`` after it counts days as quiet that are
         only missing. ``doubt`` (text): why no number should be read of these data by ``as_of``,
         null where nothing speaks against it.
@@ -110,6 +111,7 @@ def freshness(data: Source, *, as_of: str | dt.date) -> pd.DataFrame:
             "expected_days_without_rows": [float(np.exp(-usual).sum())],
             "last_day_rows": [int(counts[-1])],
             "last_day_usual_rows": [float(usual[-1])],
+            "expected_rows_since": [float(usual[daily.index > last_at].sum())],
             "last_whole_day": [whole[-1] if len(whole) else pd.NaT],
             "doubt": [_doubt(first_at.date(), last_at.date(), last, int(counts.sum()))],
         }
