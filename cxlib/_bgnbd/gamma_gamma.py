@@ -71,8 +71,9 @@ def spend_line(values: Mapping[str, float], frequency: Numbers) -> tuple[Numbers
 
 def _objective(x: npt.NDArray[np.int_], spend: Numbers, n: Numbers) -> Objective:
     """Return the Gamma-Gamma log-likelihood with its gradient and Hessian in log parameters."""
-    order = np.argsort(x, kind="stable")
-    x, spend, n = x[order], spend[order], n[order]
+    if (x[1:] < x[:-1]).any():  # histories come in their order: large ones need no copy
+        order = np.argsort(x, kind="stable")
+        x, spend, n = x[order], spend[order], n[order]
     counts, first = np.unique(x, return_index=True)
     customers = np.add.reduceat(n, first)
     total = x * spend

@@ -20,6 +20,8 @@ from memory import peak_megabytes
 
 SIZES = (10_000, 100_000, 1_000_000)
 AS_OF, MONTHS = "2024-12-31", 12
+ROUNDS, MOST = 3, 300
+"""Rounds of each row, and the seconds after which a side is ended."""
 
 
 def ours(path: str, model: str) -> dict[str, float]:
@@ -56,10 +58,13 @@ def theirs(path: str, model: str) -> dict[str, float]:
 SIDES = {"ours": ours, "theirs": theirs}
 
 
-def measured(side: str, *rest: str) -> dict[str, Any]:
-    """Return what `work` prints, in a process of its own."""
+def measured(side: str, *rest: str) -> dict[str, Any] | None:
+    """Return what `work` prints, in a process of its own; None where it did not end in time."""
     command = [sys.executable, "-W", "ignore", __file__, "--side", side, *rest]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=MOST)
+    except subprocess.TimeoutExpired:
+        return None
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -88,13 +93,22 @@ def shop(n_customers: int, folder: Path) -> str:
 
 def row(n_customers: int, folder: Path, model: str = "bgnbd") -> str:
     rest = (shop(500, folder), shop(n_customers, folder), model)
-    runs = [{side: measured(side, *rest) for side in SIDES} for _ in range(3)]
+    rounds = [[measured(side, *rest) for side in SIDES] for _ in range(ROUNDS)]
+    runs = [(mine, peer) for mine, peer in rounds if mine is not None and peer is not None]
     cells = [model, f"{n_customers:,}"]
+    if late := [
+        side for place, side in enumerate(SIDES) if any(one[place] is None for one in rounds)
+    ]:
+        cells[0] += (
+            f" ({' and '.join(late)} not done in {MOST} s in {ROUNDS - len(runs)} of {ROUNDS})"
+        )
+    if not runs:
+        return f"| {' | '.join(cells)} |"
     for what, form in (("seconds", ".3f"), ("megabytes", ".0f"), ("more", ".0f")):
-        mine, peer = (statistics.median(run[side][what] for run in runs) for side in SIDES)
+        mine, peer = (statistics.median(run[place][what] for run in runs) for place in (0, 1))
         ratio = f"{peer / mine:.1f}x" if what == "seconds" else f"{mine / peer:.2f}"
         cells += [f"{mine:{form}}", f"{peer:{form}}", ratio]
-    mine, peer = (runs[0][side]["answers"] for side in SIDES)
+    mine, peer = (one["answers"] for one in runs[0])
     cells.append(f"{max(abs(mine[name] / peer[name] - 1) for name in peer):.1e}")
     return f"| {' | '.join(cells)} |"
 
