@@ -31,6 +31,33 @@ def test_threads_memory_and_the_folder_for_the_rest(tmp_path: Path) -> None:
     assert cx.set_engine() == found
 
 
+GIVEN_BACK = """
+import re
+from pathlib import Path
+import ibis
+from cxlib.sources.engine import engine, give_back
+
+def megabytes():
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmRSS:\\s+(\\d+)", status)[1]) / 1024
+
+numbers = ibis.range(3_000_000).unnest().name("n").as_table()
+grouped = numbers.group_by("n").aggregate(total=numbers["n"].sum())
+engine().raw_sql("set allocator_background_threads = false")
+engine().raw_sql("set memory_limit = '3GiB'")
+assert grouped.count().execute() == 3_000_000
+before = megabytes()
+give_back(grouped)
+assert before - megabytes() > 50, (before, megabytes())
+assert engine().raw_sql("select current_setting('memory_limit')").fetchone()[0] == "3.0 GiB"
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process from /proc")
+def test_what_a_large_query_leaves_held_ready_is_given_back() -> None:
+    subprocess.run([sys.executable, "-c", GIVEN_BACK], check=True, timeout=120)
+
+
 def test_a_sort_that_does_not_fit_goes_on_on_disk(tmp_path: Path) -> None:
     """A million rows of text take more than 60 MB; the answer is known by arithmetic."""
     import ibis

@@ -112,7 +112,7 @@ class Seen:
     def of(cls, orders: Source, as_of: dt.date, by: str | None) -> Seen:
         """Reduce orders, of which at least one customer must have bought."""
         rows, currency, loaded = load_orders(orders, as_of, by)
-        customers = loaded.hold(rows, lambda kept: histories(purchase_days(kept), as_of))
+        customers = loaded.hold(histories(purchase_days(rows), as_of))
         base = Base.of(customers)
         if not len(base.rows):
             raise nobody(orders, as_of)

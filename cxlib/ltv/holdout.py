@@ -142,16 +142,13 @@ def holdout_ltv(
 def bought_days(orders: Source, as_of: dt.date) -> ir.Table:
     """Return the days of each customer's purchases, cached, with the ``first`` of them."""
     rows, _, loaded = load_orders(orders, as_of)
-    days = loaded.hold(rows, _since_first)
+    days = purchase_days(rows)
+    days = days.filter(days["bought"])
+    first = days["day"].min().over(ibis.window(group_by="customer_id"))
+    days = loaded.hold(days.mutate(first=first))
     if days.limit(1).count().execute() == 0:
         raise nobody(orders, as_of)
     return days
-
-
-def _since_first(rows: ir.Table) -> ir.Table:
-    days = purchase_days(rows)
-    days = days.filter(days["bought"])
-    return days.mutate(first=days["day"].min().over(ibis.window(group_by="customer_id")))
 
 
 def check_split(split: str | dt.date, as_of: str | dt.date) -> tuple[dt.date, dt.date]:

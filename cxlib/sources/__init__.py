@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import ibis.expr.types as ir
 
 from cxlib._checks import ColumnError, ParameterError, listed
-from cxlib.sources.engine import Opened, set_engine
+from cxlib.sources.engine import Opened, give_back, set_engine
 from cxlib.sources.files import SOURCE_FILE
 from cxlib.sources.formats import Preset, Rules, load_preset, new_preset, preset_text, presets
 from cxlib.sources.joining import held, join_frame
@@ -208,21 +208,23 @@ class Loaded:
                 check_rows(self.table, self.contract)
         return self.table
 
-    def hold(self, rows: ir.Table, reduce: Callable[[ir.Table], ir.Table]) -> ir.Table:
-        """Return what ``reduce`` makes of rows of the table, made once, and kept while it is used.
+    def hold(self, reduced: ir.Table) -> ir.Table:
+        """Return what was reduced from the table, made once, and kept while it is used.
 
-        One query looks at the table and reduces it. Nothing comes of it if the table breaks the
-        contract: who is left with nothing asks `check` why. An engine may do both side by side
-        where the result is filtered, which takes the memory of both: large tables are filtered
-        first.
+        One query looks at a small table and reduces it, side by side. Nothing comes of it if the
+        table breaks the contract: who is left with nothing asks `check` why. A large table is
+        looked at before, since both at once would take the memory of both.
         """
-        if self.is_trusted:
-            reduced = reduce(rows)
-        else:
-            sound = keeps(self.table, self.contract).name("keeps").as_scalar()
-            reduced = reduce(rows).filter(sound) if self.is_small else reduce(rows.filter(sound))
+        sound = keeps(self.table, self.contract).name("keeps")
         with reading(self.name):
-            return reduced.cache()
+            if self.is_small and not self.is_trusted:
+                return reduced.filter(sound.as_scalar()).cache()
+            if not self.is_trusted and not sound.execute():
+                self.check()
+            give_back(reduced)
+            made = reduced.cache()
+            give_back(made)
+            return made
 
 
 def load(data: Source, contract: Contract, *, rows: bool = True) -> ir.Table:

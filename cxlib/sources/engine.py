@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 
@@ -60,6 +62,16 @@ def _bounded(found: Any) -> Any:
     if os.environ.get(MEMORY):
         _set(found, "memory_limit", _checked_size(os.environ[MEMORY], f"${MEMORY}"))
     return found
+
+
+def give_back(table: ir.Table) -> None:
+    """Return to the system the memory that a table's engine holds ready for its next query.
+
+    DuckDB does so when its limit is set, be it to what it was, unless it needs all of that.
+    """
+    if table.get_backend() is engine():
+        with suppress(duckdb.OutOfMemoryException):
+            _set(engine(), "memory_limit", _setting("memory_limit"))
 
 
 def set_engine(
