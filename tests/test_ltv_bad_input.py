@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,16 @@ def test_as_of_before_the_first_order_is_one_error(ask: Callable[..., Any]) -> N
 def test_a_summary_before_the_first_order_is_the_same_error() -> None:
     with pytest.raises(cx.DataError, match="as_of=2023-01-04 is before the first order"):
         cx.ltv_summary(ONE_LOYAL, as_of="2023-01-04")
+
+
+def test_an_as_of_at_the_end_of_all_calendars_is_told_to_the_day() -> None:
+    fit = cx.fit_ltv(
+        ONE_LOYAL.assign(ordered_at=pd.Timestamp("1700-01-01") + pd.to_timedelta([0, 9, 30], "D")),
+        as_of="9999-12-30",
+    )
+    found = fit.customers(intervals=False).to_pandas().iloc[0]
+    days = (dt.date(9999, 12, 30) - dt.date(1700, 1, 31)).days
+    assert (found["n_orders"], found["days_since_last"]) == (3, days)
 
 
 # Refunds

@@ -15,8 +15,8 @@ from cxlib.sources import Loaded, Source, load, load_columns
 from cxlib.tables import NO_GROUP, ORDERS, group_label, midnight_after
 
 HISTORY = ["frequency", "recency", "T"]
-DAYS = 2**20
-"""More days than any history has."""
+DAYS = 2**22
+"""More days than there are from the year 1 to 9999, so more than any history has."""
 ANSWER = {
     *("customer_id", "n_orders", "days_since_last", "expected_spend", "n_customers"),
     *("ltv_p10", "ltv_median", "ltv_p90"),
