@@ -68,7 +68,10 @@ def test_each_user_is_in_one_part(n_parts: int) -> None:
     draw = np.random.default_rng(0).integers(0, 2**64, 3000, "uint64", endpoint=False)
     users = np.r_[draw, np.array([0, 2**63 - 1, 2**63, 2**64 - 1], "uint64")]
     rows = held(ibis.memtable({"user_id": users, "moment": [0] * 3004, "step": [1] * 3004}))
-    parts = (stream.of_part(rows, part, n_parts, rule_of(ABC), deepest) for part in range(n_parts))
+    parts = (
+        stream.of_part(rows.alias("cx_some"), part, n_parts, rule_of(ABC), deepest)
+        for part in range(n_parts)
+    )
     found = pd.concat([part.execute()["user_id"] for part in parts])
     assert sorted(found) == sorted(users)
 
@@ -136,8 +139,13 @@ def test_cleaned_events_are_looked_at_only_where_a_step_has_nobody(
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"start": "2024-01-02"}, {"steps": list("ABCXY"), "window": "2 days"}],
-    ids=["three steps", "start", "five steps"],
+    [
+        {},
+        {"start": "2024-01-02"},
+        {"steps": list("ABCXY"), "window": "2 days"},
+        {"steps": ["A", cx.Step("B", within="8 hours"), cx.Step("C", within="4 hours")]},
+    ],
+    ids=["three steps", "start", "five steps", "window of each step"],
 )
 def test_a_trend_by_entry_is_that_of_periods_laid_over_one_another(
     change: dict, monkeypatch: pytest.MonkeyPatch
@@ -147,7 +155,6 @@ def test_a_trend_by_entry_is_that_of_periods_laid_over_one_another(
     by_entry = cx.funnel_trend(events, **asked | change)
     module = import_module("cxlib.funnel.trend")
     monkeypatch.setattr(module, "may_stream", lambda seen: False)
-    monkeypatch.setattr(module, "depths_of_entries", None)
     laid_over = cx.funnel_trend(events, **asked | change)
     pd.testing.assert_frame_equal(by_entry, laid_over)
     complete = by_entry[by_entry["is_complete"]]

@@ -28,37 +28,35 @@ def deepest(rows: str, rule: Rule) -> str:
     reached = " ".join(f"when takes_{k} then {k}" for k in reversed(later))
     is_first = " or ".join(f"takes_{k} and before_{k} = {-NEVER}" for k in later)
     before = ", ".join(f"lag(at_{k}_{k}) over () as before_{k}" for k in later)
-    queries = {
-        "lying": f"{rows} order by user_id, moment, step",
-        **_entries(rule),
-        **{name: query for k in later for name, query in _level(k, rule).items()},
-        "compared": f"select *, {before} from level_{last}",
-        "firsts": f"select *, case {reached} when {_is_over(rule)} then 1 else 0 end as depth "
-        f"from compared where is_new or {is_first}",
-        "ended": "select *, lead(user_id) over () is distinct from user_id as is_last from firsts",
-    }
     times = ", ".join(f"make_timestamp({_time(k, last)}) as at_{k}" for k in range(1, last + 1))
     return in_turn(
-        queries, f"select user_id, {times}, depth::tinyint as depth from ended where is_last"
+        f"{rows} order by user_id, moment, step",
+        *_entries(rule),
+        *(query for k in later for query in _level(k, rule)),
+        f"select *, {before} from before",
+        f"select *, case {reached} when {_is_over(rule)} then 1 else 0 end as depth from before "
+        f"where is_new or {is_first}",
+        "select *, lead(user_id) over () is distinct from user_id as is_last from before",
+        f"select user_id, {times}, depth::tinyint as depth from before where is_last",
     )
 
 
-def _entries(rule: Rule) -> dict[str, str]:
+def _entries(rule: Rule) -> list[str]:
     """Give each row the latest entry; keep what is in its window, and each user's first entry."""
     is_entry = f"step = 1 and {_is_over(rule)}"
     matters = f"case step when 1 then is_new or before_1 = {-NEVER} else {_in_window(1, rule)} end"
-    return {
-        "beside": "select *, lag(user_id) over () as user_before from lying",
-        "parted": "select *, user_before is distinct from user_id as is_new from beside",
-        "entered": f"select *, {carried(is_entry, 'moment', -NEVER)} as at_1_1 from parted",
-        "followed": "select *, lag(at_1_1) over () as before_1 from entered",
-        "kept": f"select user_id, moment, step, at_1_1 from followed where {matters}",
-        "kept_beside": "select *, lag(user_id) over () as user_before from kept",
-        "level_1": f"select *, {IN_ORDER} from kept_beside",
-    }
+    return [
+        "select *, lag(user_id) over () as user_before from before",
+        "select *, user_before is distinct from user_id as is_new from before",
+        f"select *, {carried(is_entry, 'moment', -NEVER)} as at_1_1 from before",
+        "select *, lag(at_1_1) over () as before_1 from before",
+        f"select user_id, moment, step, at_1_1 from before where {matters}",
+        "select *, lag(user_id) over () as user_before from before",
+        f"select *, {IN_ORDER} from before",
+    ]
 
 
-def _level(k: int, rule: Rule) -> dict[str, str]:
+def _level(k: int, rule: Rule) -> list[str]:
     """Say which rows take step ``k``, and hand the times of their attempts on."""
     takes = f"step = {k} and {_in_window(k - 1, rule)}"
     length = rule.steps[k - 1].length
@@ -66,13 +64,11 @@ def _level(k: int, rule: Rule) -> dict[str, str]:
         takes += f" and moment - at_{k - 1}_{k - 1} <= {microseconds_of(length)}"
     known = [] if k == len(rule.steps) else range(1, k)
     times = {f"at_{k}_{j}": f"at_{k - 1}_{j}" for j in known} | {f"at_{k}_{k}": "moment"}
-    handed_on = (
-        f"{carried(f'takes_{k}', value, -NEVER)} as {name}" for name, value in times.items()
-    )
-    return {
-        f"taken_{k}": f"select *, {takes} as takes_{k} from level_{k - 1}",
-        f"level_{k}": f"select *, {', '.join(handed_on)} from taken_{k}",
-    }
+    handed_on = (f"{carried(f'takes_{k}', v, -NEVER)} as {name}" for name, v in times.items())
+    return [
+        f"select *, {takes} as takes_{k} from before",
+        f"select *, {', '.join(handed_on)} from before",
+    ]
 
 
 def _time(k: int, last: int) -> str:

@@ -33,20 +33,17 @@ def depths_of_entries(seen: ir.Table, rule: Rule) -> ir.Table:
 def entries(rows: str, rule: Rule) -> str:
     """Return the query for the depths of the entries of the users in ``rows``."""
     last = len(rule.steps)
-    queries = {
-        "lying": f"{rows} order by user_id, moment desc, step desc",
-        "beside": "select *, lag(user_id) over () as user_before from lying",
-        f"level_{last + 1}": f"select *, {IN_ORDER} from beside",
-        **{f"level_{k}": _level(k, last) for k in range(last, 1, -1)},
-    }
     reached = " ".join(
         f"when at_2_{k} - moment <= {microseconds_of(rule.window)} then {k}"
         for k in range(last, 1, -1)
     )
     depth = f"(case {reached} else 1 end)::tinyint as depth"
     return in_turn(
-        queries,
-        f"select user_id, make_timestamp(moment) as at, {depth} from level_2 where step = 1",
+        f"{rows} order by user_id, moment desc, step desc",
+        "select *, lag(user_id) over () as user_before from before",
+        f"select *, {IN_ORDER} from before",
+        *(_level(k, last) for k in range(last, 1, -1)),
+        f"select user_id, make_timestamp(moment) as at, {depth} from before where step = 1",
     )
 
 
@@ -56,4 +53,4 @@ def _level(k: int, last: int) -> str:
         f"at_{k}_{later}": f"at_{k + 1}_{later}" for later in range(k + 1, last + 1)
     }
     handed_on = (f"{carried(f'step = {k}', v, NEVER)} as {name}" for name, v in next_.items())
-    return f"select *, {', '.join(handed_on)} from level_{k + 1}"
+    return f"select *, {', '.join(handed_on)} from before"

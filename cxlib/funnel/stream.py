@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from cxlib.funnel.rule import Rule
@@ -80,8 +81,11 @@ def in_parts(seen: ir.Table, rule: Rule, query: Callable[[str, Rule], str]) -> i
     ``query`` takes the words for the rows of a part: ``user_id``, ``moment`` (microseconds) and
     ``step`` (from 1) of the events that take a step, none before ``rule.start``.
     """
-    rows = held(_step_rows(seen, rule))
-    (threads,) = rows.get_backend().raw_sql("select current_setting('threads')").fetchone()
+    rows = _step_rows(seen, rule)
+    if rows.op().find(ops.InMemoryTable):  # only of what is in the engine can be asked in its words
+        rows = held(rows)
+    rows = rows.alias(ibis.util.gen_name("cx_rows"))
+    (threads,) = seen.get_backend().raw_sql("select current_setting('threads')").fetchone()
     n_parts = min(int(threads), MOST_PARTS)
     parts = [of_part(rows, part, n_parts, rule, query) for part in range(n_parts)]
     return ibis.union(*parts) if n_parts > 1 else parts[0]
@@ -90,11 +94,15 @@ def in_parts(seen: ir.Table, rule: Rule, query: Callable[[str, Rule], str]) -> i
 def of_part(
     rows: ir.Table, part: int, n_parts: int, rule: Rule, query: Callable[[str, Rule], str]
 ) -> ir.Table:
-    """Ask of one part; each names the rows for itself, or the engine would copy them first."""
-    name = ibis.util.gen_name("cx_rows")
+    """Ask of one part of the rows, an alias that the parts share: the engine makes them once.
+
+    It would make them once for each part, or for each condition on them, if nothing asked for all.
+    """
+    name = rows.op().name
     low, high = (2**64 * edge // n_parts for edge in (part, part + 1))
     theirs = f'select * from "{name}" where user_id between {low} and {high - 1}'
-    return rows.alias(name).sql(query(theirs, rule))
+    all_rows = f'(select count(*) from "{name}")'
+    return rows.sql(f"select * from ({query(theirs, rule)}) where {all_rows} >= 0")
 
 
 def _step_rows(seen: ir.Table, rule: Rule) -> ir.Table:
@@ -109,10 +117,11 @@ def _step_rows(seen: ir.Table, rule: Rule) -> ir.Table:
     return rows.select("user_id", "step", moment=_microseconds(rows["occurred_at"]))
 
 
-def in_turn(queries: dict[str, str], last: str) -> str:
-    """Return ``last``, which may ask of the queries before it, as each of these may."""
-    named = ", ".join(f"{name} as ({query})" for name, query in queries.items())
-    return f"with {named} {last}"
+def in_turn(first: str, *queries: str) -> str:
+    """Return the last of the queries, each of which asks ``from before``: of the one before it."""
+    return reduce(
+        lambda inner, query: query.replace("from before", f"from ({inner})"), queries, first
+    )
 
 
 def carried(when: str, value: str, none: int) -> str:
