@@ -141,7 +141,16 @@ def _range(low: float, high: float, open_low: bool) -> str:
 
 
 def check_date(name: str, value: str | dt.date) -> dt.date:
-    """Return ``value``, written YYYY-MM-DD or a date, as a date."""
+    """Return ``value``, written YYYY-MM-DD or a date, as a date that another one follows."""
+    day = _day_of(value)
+    if day is None:
+        raise ParameterError(f"{name}={value!r} is not a date; write YYYY-MM-DD")
+    if day == dt.date.max:
+        raise ParameterError(f"{name}={value!r} has no day after it, at which it would be over")
+    return day
+
+
+def _day_of(value: str | dt.date) -> dt.date | None:
     if isinstance(value, dt.datetime) and value == value:  # pandas' NaT is one, and is not itself
         return value.date()
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
@@ -151,7 +160,7 @@ def check_date(name: str, value: str | dt.date) -> dt.date:
             return dt.date.fromisoformat(str(value))
     except ValueError:
         pass
-    raise ParameterError(f"{name}={value!r} is not a date; write YYYY-MM-DD")
+    return None
 
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}

@@ -125,6 +125,11 @@ def test_check_date_refuses_what_could_be_read_in_two_ways(value: object) -> Non
         checks.check_date("as_of", value)  # type: ignore[arg-type]
 
 
+def test_check_date_refuses_the_last_day_of_all() -> None:
+    with pytest.raises(ParameterError, match="as_of='9999-12-31' has no day after it"):
+        checks.check_date("as_of", "9999-12-31")
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
