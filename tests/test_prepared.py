@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ SOURCES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
 def rows(cleaned: cx.Cleaned) -> pd.DataFrame:
     frame = cleaned.table.execute()
     return frame.sort_values(list(frame.columns), ignore_index=True)
+
+
+def ways(timezone: str) -> dict[str, Any]:
+    """Return all that `clean_orders` is told where it is told a time zone alone."""
+    told = {"timezone": timezone, "currency": None, "date_format": None, "naive": None}
+    return told | {"decimal": None, "exclude": [], "skip_rules": []}
 
 
 @pytest.mark.parametrize(("table", "file", "read", "ways"), SOURCES)
@@ -80,11 +87,24 @@ def test_how_much_may_be_lost_is_checked_anew(
     text = "order_id,customer_id,ordered_at,net_revenue\n1,ann,2024-01-03,20\n2,,2024-01-05,35\n3,bob,2024-01-05,3\n"
     source = str(write_orders(tmp_path, text))
     raw = cx.read(source)
-    ways = {"timezone": "UTC", "currency": None, "date_format": None, "naive": None}
-    ways |= {"decimal": None, "exclude": [], "skip_rules": []}
-    prepared.remember(tmp_path, cx.clean_orders(raw, timezone="UTC", max_loss=1), raw, ways)
+    prepared.remember(tmp_path, cx.clean_orders(raw, timezone="UTC", max_loss=1), raw, ways("UTC"))
     monkeypatch.setenv(prepared.FOLDER, str(tmp_path))
     monkeypatch.setattr(clean.orders, "check_clock", None)
     assert cx.clean_orders(cx.read(source), timezone="UTC", max_loss=1).kept_rows == 2
     with pytest.raises(cx.DataError, match="cleaning drops 33.3% of 3 rows"):
         cx.clean_orders(cx.read(source), timezone="UTC", max_loss=0.3)
+
+
+def test_what_was_filtered_after_it_was_read_is_cleaned_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = cx.read(str(SAMPLE / "orders.csv"), preset="shopify")
+    whole = cx.clean_orders(raw, timezone="Europe/London")
+    prepared.remember(tmp_path, whole, raw, ways("Europe/London"))
+    monkeypatch.setenv(prepared.FOLDER, str(tmp_path))
+    german = replace(raw, table=raw.table.filter(raw.table["country"] == "DE"))
+    own = cx.clean_orders(german, timezone="Europe/London")
+    assert set(own.table["country"].execute()) == {"DE"}
+    monkeypatch.setattr(clean.orders, "check_clock", None)
+    again = cx.clean_orders(cx.read(raw), timezone="Europe/London")
+    assert own.raw_rows < again.raw_rows == whole.raw_rows, "and what was not is found again"

@@ -28,7 +28,7 @@ def recalled(
     Parameters
     ----------
     raw : Raw
-        The source; only one that was read from an address can be found again.
+        The source; only what was read from an address, and is as it was read, can be found again.
     contract : Contract
         Of the table that is asked for.
     given : dict
@@ -37,7 +37,7 @@ def recalled(
         What may be lost; checked anew, for what was kept was kept whatever was lost.
     """
     folder = os.environ.get(FOLDER)
-    if not folder or raw.read_as is None:
+    if not folder or not raw.is_as_read():
         return None
     base = Path(folder) / _name(raw, contract, given)
     try:
@@ -64,7 +64,7 @@ def remember(folder: Path, cleaned: Cleaned, raw: Raw, given: Mapping[str, Any])
     Only what DuckDB holds: the rows of a warehouse stay there.
     """
     contract = cleaned.contract
-    if contract is None or raw.read_as is None or raw.table.get_backend().name != "duckdb":
+    if contract is None or not raw.is_as_read() or raw.table.get_backend().name != "duckdb":
         return
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     base = folder / _name(raw, contract, given)

@@ -69,6 +69,8 @@ class Raw:
         What else a reader should know: an encoding, headers that were mended, rows left out.
     read_as : tuple or None
         The address and all that `read` was given with it; None where it was no address.
+    whole : tuple or None
+        The table and the preset as `read` gave them.
     """
 
     table: ir.Table
@@ -78,6 +80,14 @@ class Raw:
     taken: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     read_as: tuple[Any, ...] | None = None
+    whole: tuple[ir.Table, Preset | None] | None = field(default=None, repr=False)
+
+    def is_as_read(self) -> bool:
+        """Say whether this is what `read` made of an address: no row filtered, no rule changed."""
+        if self.read_as is None or self.whole is None:
+            return False
+        table, preset = self.whole
+        return self.table.equals(table) and self.preset == preset
 
     def __repr__(self) -> str:
         origin = f"{self.origin}; " if self.origin else ""
@@ -168,10 +178,12 @@ def read(
         LOG.info("%s: %s", opened.name, "; ".join(said))
     table = with_typed_nulls(found.table)
     if known is None and isinstance(source, Raw):
-        return replace(source, table=table, name=opened.name)
+        whole = (table, source.preset) if source.is_as_read() else None
+        return replace(source, table=table, name=opened.name, whole=whole)
     is_address = isinstance(source, (str, os.PathLike))
     read_as = (os.fspath(source), preset, dict(columns or {}), encoding) if is_address else None
-    return Raw(table, opened.name, known, origin, found.taken, found.notes, read_as)
+    whole = (table, known)
+    return Raw(table, opened.name, known, origin, found.taken, found.notes, read_as, whole)
 
 
 def _recognised(opened: Opened) -> tuple[Preset | None, str]:
