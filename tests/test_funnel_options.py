@@ -39,6 +39,7 @@ def funnel_of(users: dict[str, list], **options: object) -> dict[str, int]:
         ({"device": None}, {"u": 1, "v": 1, "w": 2}),
         ({"device": ["app", None]}, {"u": 2, "v": 1, "w": 2}),
         ({"device": [None]}, {"u": 1, "v": 1, "w": 2}),
+        ({"user_id": ["u", "w"]}, {"u": 2, "v": 1, "w": 2}),
         ({"device": lambda device: device.startswith("w")}, {"u": 1, "v": 2, "w": 1}),
     ],
 )

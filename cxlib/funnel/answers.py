@@ -191,7 +191,7 @@ def funnel(
 
 def _counted(seen: ir.Table, by: str | None, rule: Rule, attribution: str | int) -> pd.DataFrame:
     """Return the numbers of users at each step, and the quartiles of the times, of each group."""
-    seen = with_short_ids(seen)
+    seen = with_short_ids(seen, rule)
     users = attempts(seen, rule)
     if by is None:
         return users.aggregate(**_answers(users, rule)).execute()

@@ -117,7 +117,7 @@ def funnel_trend(
     check_attribution(attribution, rule)
     seen, _ = seen_events(events, rule)
     label = None if by is None else group_label(seen, by, EVENTS, TREND)
-    by_entry = with_short_ids(seen)
+    by_entry = with_short_ids(seen, rule)
     if label is None and is_told_by_entry(rule) and may_stream(by_entry):
         counts = _counted_by_entry(by_entry, rule, calendar)
     else:
