@@ -7,6 +7,7 @@ import html
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from report_project import write_notebook, write_plan
 import cxlib as cx
 from cxlib.clean.losses import LOSSES_MIME
 from cxlib.headline import HEADLINE_MIME
-from cxlib.report import folders, history, page, publish, runner, work
+from cxlib.report import beside, folders, history, page, printed, publish, runner, work
 from cxlib.report.check import prepare
 from cxlib.report.jobs import Job
 from cxlib.report.markup import safe
@@ -383,11 +384,12 @@ def published(
     two: str = "fine",
     only: Sequence[str] = (),
     force: bool = True,
+    pdf: bool = False,
     **sets: str,
 ) -> tuple[Path, dict[str, Any]]:
     STATES.update({"01_one": one, "02_two": two})
     MADE.clear()
-    ready = prepare(write_plan(project, PLAN), sets, only)
+    ready = replace(prepare(write_plan(project, PLAN), sets, only), pdf=pdf)
     index, record = publish.publish(ready, project / "runs", here, force=force)
     told = json.loads((index.parent / "run.json").read_text())
     assert told["reports"][0]["name"] == record["reports"][0]["name"]
@@ -480,6 +482,43 @@ def test_a_former_good_page_of_the_same_day_outlives_a_failure(
     folder, record = published(project)
     assert record["02_two"]["page_from"] is None
     assert not soup_of(folder / "02_two.html").select(".former")
+
+
+@pytest.mark.parametrize("end", ["fails", "is interrupted"])
+def test_what_belongs_to_a_page_stays_with_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    def write_tables(notebook: NotebookNode, folder: Path, name: str) -> list[dict[str, Any]]:
+        (folder / "tables").mkdir(exist_ok=True)
+        (folder / "tables" / f"{name}-t.csv").write_text("a\n1\n")
+        return [{"name": "t", "rows": 1, "file": f"tables/{name}-t.csv"}]
+
+    def print_pages(folder: Path, pages: Sequence[str]) -> dict[str, str]:
+        made = {name: name.replace("html", "pdf") for name in pages}
+        for name in made.values():
+            (folder / name).write_text("printed")
+        return made
+
+    monkeypatch.setattr(beside, "write_tables", write_tables)
+    monkeypatch.setattr(printed, "print_pages", print_pages)
+    folder, first = published(project, pdf=True)
+    whole = (folder / "notebooks" / "02_two.ipynb").stat().st_ino
+    for _ in range(2):
+        folder, record = published(project, two=end)
+        two = record["02_two"]
+        assert {key: two[key] for key in ("page", "tables", "pdf")} == {
+            key: first["02_two"][key] for key in ("page", "tables", "pdf")
+        }
+        assert all((folder / name).is_file() for name in (two["tables"][0]["file"], two["pdf"]))
+        assert (folder / "notebooks" / "02_two.ipynb").stat().st_ino == whole
+        assert (folder / two["executed_notebook"]).stat().st_ino != whole
+        assert two["executed_notebook"] == "notebooks/02_two.failed.ipynb"
+    published(project, pdf=True)
+    folder, record = published(project, force=False)
+    assert [record[name]["status"] for name in ("01_one", "02_two")] == ["skipped"] * 2
+    assert [file.name for file in sorted(folder.glob("*.pdf"))] == ["01_one.pdf", "02_two.pdf"]
+    assert record["01_one"]["pdf"] == "01_one.pdf"
+    assert "02_two.failed.ipynb" not in {file.name for file in folder.rglob("*.ipynb")}
 
 
 def test_the_record_says_what_headlines_were_the_day_before(project: Path) -> None:

@@ -54,17 +54,20 @@ class Former:
             return None
         return entry if entry["inputs"] == finite(list(task.inputs)) else None
 
-    def carry(self, name: str, staging: Path) -> str:
-        """Put a report's files into the new folder as they stand; return when they were made."""
+    def carry(self, name: str, staging: Path) -> Record:
+        """Put a report's files into the new folder as they stand; return what is said of them."""
         entry = self.reports[name]
         tables = [table["file"] for table in entry["tables"]]
-        for file in (entry["page"], entry["executed_notebook"], *tables):
+        notebooks = {executed(name), entry["executed_notebook"]}
+        for file in (entry["page"], entry.get("pdf"), *notebooks, *tables):
             if file and (self.folder / file).is_file():
                 folders.put(self.folder / file, (staging / file).parent)
-        return str(entry["page_from"] or self.started)
+        made = str(entry["page_from"] or self.started)
+        said = {key: entry.get(key) for key in ("page", "pdf", "tables")}
+        return said | {"page_from": made}
 
-    def outlive(self, task: Task, staging: Path, failed: str) -> str | None:
-        """Put a report's good page into the new folder, marked; return when it was made.
+    def outlive(self, task: Task, staging: Path, failed: str) -> Record | None:
+        """Put a report's good page into the new folder, marked; return what is said of it.
 
         A page made with other parameters, from another source say, answers another question.
         """
@@ -72,14 +75,19 @@ class Former:
         same = entry and entry["parameters"] == finite(task.job.parameters)
         if not entry or not same or not self._has_page(entry):
             return None
-        made = str(entry["page_from"] or self.started)
+        said = self.carry(task.job.name, staging)
         text = (self.folder / entry["page"]).read_text(encoding="utf-8")
-        marked = page.as_former(text, made, failed)
-        (staging / entry["page"]).write_text(marked, encoding="utf-8")
-        return made
+        marked = page.as_former(text, said["page_from"], failed)
+        folders.replace_text(staging / entry["page"], marked)
+        return said
 
     def _has_page(self, entry: Record) -> bool:
         return bool(entry["page"]) and (self.folder / entry["page"]).is_file()
+
+
+def executed(name: str) -> str:
+    """Return where the executed notebook of a report's page lies."""
+    return f"notebooks/{name}.ipynb"
 
 
 def finite(value: Any) -> Any:

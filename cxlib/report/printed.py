@@ -69,6 +69,7 @@ def _print(path: str, profile: str, page: Path, target: Path) -> None:
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--no-sandbox")  # Chromium refuses to run for root otherwise
+    target.unlink(missing_ok=True)  # it may be part of a published folder
     try:
         done = subprocess.run(
             [*command, page.as_uri()], capture_output=True, text=True, timeout=SECONDS, check=False

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cxlib._checks import DataError
 from cxlib.report import finish, folders, history, overview, pool, runner
-from cxlib.report.former import GOOD, Former, Record
+from cxlib.report.former import GOOD, Former, Record, executed
 from cxlib.report.inputs import fingerprint
 from cxlib.report.jobs import Job, ReadyPlan
 from cxlib.report.lock import cannot_write
@@ -179,29 +179,26 @@ class _Run:
 
     def _entry(self, task: Task, result: Result) -> Record:
         """Return what the record says of a report; a failed one keeps its former good page."""
-        name, page_from = f"{result.name}.html", None
-        shown: str | None = name
+        job, name = task.job, result.name
+        said = asdict(result) | {"page": f"{name}.html", "page_from": None}
+        ran = runs = executed(name)
         if result.status == SUCCEEDED:
-            folders.put(self.work.folder / name, self.staging)
-            for table in result.tables:
-                folders.put(self.work.folder / table["file"], (self.staging / table["file"]).parent)
+            for file in (said["page"], *(table["file"] for table in result.tables)):
+                folders.put(self.work.folder / file, (self.staging / file).parent)
         elif result.status == SKIPPED:
-            page_from = self.former.carry(result.name, self.staging)
+            said |= self.former.carry(name, self.staging)
         else:
-            page_from = self.former.outlive(task, self.staging, self.about["started"])
-            shown = name if page_from else None
-        executed = Path("notebooks") / f"{result.name}.ipynb"
-        if result.status != SKIPPED and (self.work.folder / executed).is_file():
-            folders.put(self.work.folder / executed, self.staging / "notebooks")
-        has_notebook = (self.staging / executed).is_file()
-        job = task.job
-        return asdict(result) | {
+            former = self.former.outlive(task, self.staging, self.about["started"])
+            said |= former or {"page": None}
+            runs = f"notebooks/{name}.failed.ipynb" if former else ran
+        if result.status != SKIPPED and (self.work.folder / ran).is_file():
+            folders.put(self.work.folder / ran, self.staging / "notebooks", Path(runs).name)
+        has = [file for file in (runs, ran) if (self.staging / file).is_file()]
+        return said | {
             "notebook": job.notebook.name,
             "parameters": job.parameters,
             "sweep": job.sweep,
-            "page": shown,
-            "page_from": page_from,
-            "executed_notebook": str(executed) if has_notebook else None,
+            "executed_notebook": has[0] if has else None,
             "inputs": list(task.inputs),
             "key": task.key,
         }
@@ -211,7 +208,7 @@ class _Run:
         entry = self.former.same(task)
         if entry is None:
             return None
-        return {**entry, "page_from": self.former.carry(entry["name"], self.staging)}
+        return entry | self.former.carry(entry["name"], self.staging)
 
 
 def _inputs(plan: ReadyPlan) -> dict[str, Record]:
