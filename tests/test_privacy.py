@@ -136,6 +136,37 @@ def test_pictures_show_no_small_group_either(for_readers: None) -> None:
     assert "fewer than 10 people" in nothing.alt
 
 
+def test_a_sentence_that_adds_hidden_rows_up_is_taken_back(for_readers: None) -> None:
+    table = sizes(
+        step=[1, 1, 1, 1], event=["view", "view", "buy", "buy"], n_visits=[200] * 4,
+        next_event=["cart", "(ended)", "(ended)", "view"], n=[100, 68, 25, 7],
+    )  # fmt: skip
+    figure = cx.plot.flow(table).figure
+    assert "end after their first event" not in figure.reading + figure.alt  # 34%, where it is 46%
+    assert figure.reading.startswith(
+        "The broadest way on is from view to cart, 50% of all visits. *"
+    )
+    assert "(ended) 34% to 50%" in [text.get_text() for text in figure.axes[0].texts]
+    whole = cx.plot.flow(table.assign(n=10 * table["n"], n_visits=2000)).figure
+    assert whole.reading.startswith("Of 2,000 visits 46% end after their first event. The")
+
+
+def test_sums_and_sizes_of_pictures_hold_where_rows_are_hidden(for_readers: None) -> None:
+    moves = sizes(
+        from_segment=["new"] * 3, to_segment=["new", "lost", "loyal"], n=[60, 33, 7],
+        share=[0.6, 0.33, 0.07],
+    )  # fmt: skip
+    figure = cx.plot.rfm_movement(moves).figure
+    assert "customers stayed" not in figure.reading
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["new   100"]
+    tenths = pd.DataFrame({"decile": range(1, 11), "n_customers": [10, 10, 9] + [10] * 7,
+                           "ltv_share": [0.3, 0.2, 0.1, 0.1, 0.1, *[0.04] * 5]})  # fmt: skip
+    figure = cx.plot.ltv(tenths).figure
+    assert figure.reading.startswith("* Hidden")
+    assert "three tenths" not in figure.alt
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [0.5]  # not past the hidden tenth
+
+
 def test_a_headline_of_few_people_is_withheld(for_readers: None) -> None:
     card = cx.headline("bought", 0.123456, 0.1, 0.2, unit="share", n=7)
     assert (card.value, card.withheld) == (None, "fewer than 10 people")

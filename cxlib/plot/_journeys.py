@@ -82,7 +82,7 @@ def transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ...     "to_event": ["view", "cart", "(exit)", "(exit)"], "n": [10, 3, 7, 3],
     ...     "n_from": [10, 10, 10, 3], "share": [1.0, 0.3, 0.7, 1.0]})
     >>> cx.plot.transitions(table).figure.reading
-    'The most common move is from view to cart, 30% of all moves from view; 70% of the visits end after view.'
+    'The most common move is from view to cart, 30% of all moves from view. 70% of the visits end after view.'
     """
     check_one("transitions", table, ["from_event", "to_event"], ["n", "n_from", "share"])
     rows = list(dict.fromkeys(table["from_event"]))
@@ -93,18 +93,18 @@ def transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = axes(ax, 3.2 + 0.75 * len(columns), 1.8 + 0.42 * len(rows))
     _heat(ax, shares.loc[rows, columns], [f"{name}   {sizes[name]:,}" for name in rows])
     ax.set_xticks(ax.get_xticks(), columns, rotation=30, ha="right")
-    reading = _moves_reading(table)
+    sentences = _moves_reading(table)
     return finish(
         ax,
         "What comes next, % of the moves from each event",
         "next event",
         "event, and moves from it",
-        f"Heat map of moves from {len(rows)} to {len(columns)} events. {reading}",
-        reading,
+        f"Heat map of moves from {len(rows)} to {len(columns)} events. {' '.join(sentences)}",
+        *sentences,
     )
 
 
-def _moves_reading(table: pd.DataFrame) -> str:
+def _moves_reading(table: pd.DataFrame) -> list[str]:
     ends = table[(table["to_event"] == EXIT) & (table["n"] > 0)].sort_values("n")
     last = ends.iloc[-1] if len(ends) else None
     words = []
@@ -112,14 +112,13 @@ def _moves_reading(table: pd.DataFrame) -> str:
     if len(inner):
         top = inner.sort_values("n").iloc[-1]
         words.append(
-            f"the most common move is from {top['from_event']} to {top['to_event']}, "
-            f"{percent(top['share'])} of all moves from {top['from_event']}"
+            f"The most common move is from {top['from_event']} to {top['to_event']}, "
+            f"{percent(top['share'])} of all moves from {top['from_event']}."
         )
     if last is not None:
         share = percent(last["n"] / ends["n"].sum())
-        words.append(f"{share} of the visits end after {last['from_event']}")
-    told = "; ".join(words) or "no visit goes on after its first event"
-    return f"{told[0].upper()}{told[1:]}."
+        words.append(f"{share} of the visits end after {last['from_event']}.")
+    return words or ["No visit goes on after its first event."]
 
 
 @styled
@@ -152,7 +151,7 @@ def step_matrix(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> table = pd.DataFrame({"step": [1, 1, 2, 2], "event": ["view", "(ended)"] * 2,
     ...     "n": [8, 0, 2, 6], "n_visits": 8, "share": [1.0, 0.0, 0.25, 0.75]})
     >>> cx.plot.step_matrix(table).figure.reading
-    'Of 8 visits 75% are over before their event 2; the most common event there is view, 25%.'
+    'Of 8 visits 75% are over before their event 2. The most common event there is view, 25%.'
     """
     check_one("step matrix", table, ["step", "event"], ["n", "n_visits", "share"])
     names = list(dict.fromkeys(table["event"]))
@@ -162,17 +161,20 @@ def step_matrix(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     last = table[table["step"] == table["step"].max()]
     inner = last[last["event"] != ENDED].sort_values("n")
     over = percent(float(last.loc[last["event"] == ENDED, "share"].sum()))
-    reading = f"Of {int(last['n_visits'].iloc[0]):,} visits {over} are over before their event {last['step'].iloc[0]}"
+    place, visits = last["step"].iloc[0], int(last["n_visits"].iloc[0])
+    sentences = [f"Of {visits:,} visits {over} are over before their event {place}."]
     if len(inner):
         most = inner.iloc[-1]
-        reading += f"; the most common event there is {most['event']}, {percent(most['share'])}"
+        sentences.append(
+            f"The most common event there is {most['event']}, {percent(most['share'])}."
+        )
     return finish(
         ax,
         "Where visits stand, % of all visits",
         "event of the visit, in order",
         "",
-        f"Heat map of {len(names)} events over {shares.shape[1]} steps. {reading}.",
-        f"{reading}.",
+        f"Heat map of {len(names)} events over {shares.shape[1]} steps. {' '.join(sentences)}",
+        *sentences,
     )
 
 
@@ -206,7 +208,7 @@ def flow(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> table = pd.DataFrame({"step": [1, 1, 2], "event": ["view", "view", "cart"],
     ...     "next_event": ["cart", "(ended)", "(ended)"], "n": [3, 7, 3], "n_visits": 10})
     >>> cx.plot.flow(table).figure.reading
-    'Of 10 visits 70% end after their first event; the broadest way on is from view to cart, 30%.'
+    'Of 10 visits 70% end after their first event. The broadest way on is from view to cart, 30% of all visits.'
     """
     check_one("flow", table, ["step", "event", "next_event"], ["n", "n_visits"])
     total = int(table["n_visits"].iloc[0])
@@ -214,30 +216,30 @@ def flow(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     names = _by_size(links)
     palette = dict(zip(names, sns.color_palette("colorblind", max(len(names), 1)), strict=False))
     colours = {**palette, OTHER: GREY, ENDED: "#d5dadf"}
-    nodes = _nodes(links, [*names, OTHER, ENDED])
+    nodes, unseen = _nodes(links, [*names, OTHER, ENDED]), _unseen(links)
     n_steps = int(links["step"].max()) + 1
     ax = axes(ax, 2.4 + 2.1 * n_steps, 5.6)
     _draw_bands(ax, links, nodes, colours)
     for (step, name), (top, size) in nodes.items():
         ax.add_patch(Rectangle((step - BAR / 2, top - size), BAR, size, fc=colours[name], lw=0))
         if size >= LABELLED:
-            words = ax.text(
-                step + BAR, top - size / 2, f"{name} {percent(size)}", va="center", size=9
-            )
+            ends = percent(size), percent(size + unseen[step])
+            told = " to ".join(dict.fromkeys(ends))
+            words = ax.text(step + BAR, top - size / 2, f"{name} {told}", va="center", size=9)
             words.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
     ax.set(xlim=(0.8, n_steps + 0.75), yticks=[])
     ax.set_ylim(min(top - size for top, size in nodes.values()) - 0.02, 1.02)
     ax.set_xticks(range(1, n_steps + 1))
     ax.grid(False)
     ax.spines[["left", "bottom"]].set_visible(False)
-    reading = _flow_reading(links, total)
+    sentences = _flow_reading(links, total)
     return finish(
         ax,
         "How visits flow, % of all visits",
         "event of the visit, in order",
         "",
-        f"Flow picture of {n_steps} steps. {reading}",
-        reading,
+        f"Flow picture of {n_steps} steps. {' '.join(sentences)}",
+        *sentences,
     )
 
 
@@ -263,6 +265,16 @@ def _nodes(links: pd.DataFrame, order: list[str]) -> dict[tuple[int, str], tuple
                 nodes[int(step), name] = (top, size)
                 top -= size + AIR
     return nodes
+
+
+def _unseen(links: pd.DataFrame) -> dict[int, float]:
+    """Return the share of visits whose way into each step is not in the table, hidden to protect them."""
+    first, shares = int(links["step"].min()), {}
+    for step in sorted(links["step"].unique()):
+        here = links.loc[links["step"] == step, "width"].sum()
+        over = links.loc[(links["step"] < step) & (links["next_event"] == ENDED), "width"].sum()
+        shares[int(step) + 1] = max(0.0, 1 - float(over + here))
+    return {first: shares[first + 1], **shares}
 
 
 def _draw_bands(
@@ -292,15 +304,15 @@ def _draw_bands(
         ax.add_patch(PathPatch(Path(points, codes), fc=colours[start[1]], alpha=0.35, lw=0))
 
 
-def _flow_reading(links: pd.DataFrame, total: int) -> str:
+def _flow_reading(links: pd.DataFrame, total: int) -> list[str]:
     first = links[links["step"] == links["step"].min()]
     ended = percent(float(first.loc[first["next_event"] == ENDED, "width"].sum()))
-    reading = f"Of {total:,} visits {ended} end after their first event"
+    sentences = [f"Of {total:,} visits {ended} end after their first event."]
     on = links[links["next_event"] != ENDED].sort_values("n")
     if len(on):
         most = on.iloc[-1]
-        reading += (
-            f"; the broadest way on is from {most['event']} to {most['next_event']}, "
-            f"{percent(most['width'])}"
+        sentences.append(
+            f"The broadest way on is from {most['event']} to {most['next_event']}, "
+            f"{percent(most['width'])} of all visits."
         )
-    return f"{reading}."
+    return sentences

@@ -42,10 +42,10 @@ def ltv(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = axes(ax, 8, 3.8)
     bars = ax.bar(table["decile"].astype(str), table["ltv_share"], color=ACCENT, width=0.7)
     ax.bar_label(bars, [percent(share) for share in table["ltv_share"]], padding=2)
-    later = table.iloc[1:]  # the first tenth added up is its own bar
+    run = table[table["decile"].to_numpy() == range(1, len(table) + 1)]  # up to a hidden tenth
     ax.plot(
-        later["decile"].astype(str),
-        table["ltv_share"].cumsum().iloc[1:],
+        run["decile"].astype(str).iloc[1:],  # the first tenth added up is its own bar
+        run["ltv_share"].cumsum().iloc[1:],
         color=INK,
         marker="o",
         ms=4,
@@ -56,18 +56,19 @@ def ltv(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(0, 1.08)
     ax.yaxis.set_major_formatter(PercentFormatter(1, 0))
     ax.grid(axis="x", visible=False)
-    best = percent(table["ltv_share"].iloc[0])
+    reading = _share_reading(table["ltv_share"])
     return finish(
         ax,
         "Where the future value sits",
         "tenth of customers, the most valuable first",
         "share of the expected value",
-        f"Share of expected future value by tenth of customers; the best tenth holds {best}.",
-        _share_reading(table["ltv_share"], best),
+        f"Share of expected future value by tenth of customers. {reading}",
+        reading,
     )
 
 
-def _share_reading(shares: pd.Series, best: str) -> str:
+def _share_reading(shares: pd.Series) -> str:
+    best = percent(shares.iloc[0])
     if len(shares) < 10:  # fewer customers than tenths
         return f"The first of {len(shares)} groups of customers holds {best} of the value to come."
     return (

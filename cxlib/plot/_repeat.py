@@ -229,7 +229,7 @@ def rfm_movement(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> table = pd.DataFrame({"from_segment": ["champions", "champions"], "n": [70, 30],
     ...     "to_segment": ["champions", "at risk"], "share": [0.7, 0.3]})
     >>> cx.plot.rfm_movement(table).figure.reading
-    '70 of 100 customers stayed in their segment; the largest move was champions to at risk, 30.'
+    '70 of 100 customers stayed in their segment. The largest move was champions to at risk, 30.'
     """
     columns = ["from_segment", "to_segment", "n", "share"]
     check_columns("rfm_movement", list(table.columns), columns)
@@ -237,7 +237,11 @@ def rfm_movement(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     rows = list(dict.fromkeys(table["from_segment"]))
     ends = [name for name in rows if name in shares.columns]
     ends += [name for name in dict.fromkeys(table["to_segment"]) if name not in ends]
-    shares, sizes = shares.loc[rows, ends], table.groupby("from_segment")["n"].sum()
+    shares = shares.loc[rows, ends]
+    full = (
+        table[table["n"] > 0].groupby("from_segment").first()
+    )  # any row tells: some may be hidden
+    sizes = (full["n"] / full["share"]).astype(float).round().astype(int)
     ax = axes(ax, 3.5 + 0.6 * len(ends), 2.2 + 0.4 * len(rows))
     sns.heatmap(
         shares, ax=ax, cmap="Blues", vmin=0, cbar=False, fmt="", linewidths=0.5, linecolor="white",
@@ -247,26 +251,24 @@ def rfm_movement(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="both", length=0)
     ax.set_xticks(ax.get_xticks(), ends, rotation=30, ha="right")
     ax.grid(False)
-    reading = _movement_reading(table)
+    sentences = _movement_reading(table)
     return finish(
         ax,
         "Where customers moved, % of the segment they were in",
         "segment at the end",
         "segment before, and customers",
-        f"Heat map of moves between {len(rows)} and {len(ends)} segments. {reading}",
-        reading,
+        f"Heat map of moves between {len(rows)} and {len(ends)} segments. {' '.join(sentences)}",
+        *sentences,
     )
 
 
-def _movement_reading(table: pd.DataFrame) -> str:
+def _movement_reading(table: pd.DataFrame) -> list[str]:
     before = table[~table["from_segment"].str.startswith("(")]
     stayed = before.loc[before["from_segment"] == before["to_segment"], "n"].sum()
-    words = f"{stayed:,} of {before['n'].sum():,} customers stayed in their segment"
+    words = f"{stayed:,} of {before['n'].sum():,} customers stayed in their segment."
     moved = before[before["from_segment"] != before["to_segment"]]
     if moved.empty:
-        return f"{words}."
+        return [words]
     most = moved.iloc[int(moved["n"].to_numpy().argmax())]
-    return (
-        f"{words}; the largest move was {most['from_segment']} to {most['to_segment']}, "
-        f"{most['n']:,}."
-    )
+    way = f"{most['from_segment']} to {most['to_segment']}"
+    return [words, f"The largest move was {way}, {most['n']:,}."]

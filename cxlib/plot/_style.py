@@ -44,6 +44,7 @@ class Figure(matplotlib.figure.Figure):
 
     alt: str = ""
     reading: str = ""
+    sentences: tuple[str, ...] = ()  # of the reading; each stands or falls by itself
 
     def _ipython_display_(self) -> None:
         from IPython.display import publish_display_data
@@ -130,22 +131,34 @@ def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
                 return draw(*args, **kwargs)
             rest = args[1:]
             kwargs.pop("table", None)
-            return _draw_fit(draw, fit, table.dtypes, rest, kwargs)
+            return _draw_both(draw, table, fit, rest, kwargs)
 
     return wrapper
+
+
+def _draw_both(
+    draw: Callable[..., Axes], table: pd.DataFrame, fit: Fit, rest: Any, words: Any
+) -> Axes:
+    """Draw what may be shown, say of it only what holds of the whole table too, and what is hidden."""
+    ax = _draw_fit(draw, fit, table.dtypes, rest, words)
+    if fit.small.any() and not fit.doubt and not fit.persons:
+        _unsay(ax, draw(table, *rest, **{**words, "ax": None}))
+    figure: Any = ax.figure
+    said = [getattr(figure, "reading", ""), fit.note]
+    figure.reading = " ".join(said[::-1] if fit.doubt else said).strip()
+    return ax
 
 
 def _draw_fit(
     draw: Callable[..., Axes], fit: Fit, dtypes: pd.Series, rest: Any, words: Any
 ) -> Axes:
-    """Draw what may be shown of a table, and say below the picture what may not."""
+    """Draw what may be shown of a table."""
     if fit.small.all() or not len(fit.table):
         ax = axes(words.get("ax"), 7, 1.2)
         ax.set_axis_off()
         why = "the numbers are withheld" if fit.doubt else "the groups are too small"
         ax.text(0, 0.5, f"Not shown: {why}.", va="center")
-        ax.figure.alt = ax.figure.reading = fit.note  # type: ignore[union-attr]
-        return ax
+        return finish(ax, "", "", "", fit.note)
     goes_on = not ALONG_A_LINE.isdisjoint(fit.table.columns)
     kept = fit.table if goes_on else fit.table[~fit.small]
     holes = {name for name in kept.columns if kept[name].isna().any()}
@@ -154,11 +167,21 @@ def _draw_fit(
         for name in kept.columns
         if name not in holes or pd.api.types.is_integer_dtype(kept[name])
     }
-    ax = draw(kept.astype(whole).reset_index(drop=True), *rest, **words)
+    return draw(kept.astype(whole).reset_index(drop=True), *rest, **words)
+
+
+def _unsay(ax: Axes, whole: Axes) -> None:
+    """Take back each sentence that reads otherwise of the whole table.
+
+    It adds hidden rows up, or ranks them: of the rest alone it is false, and of all it would tell
+    what is hidden.
+    """
     figure: Any = ax.figure
-    said = [getattr(figure, "reading", ""), fit.note]
-    figure.reading = " ".join(said[::-1] if fit.doubt else said).strip()
-    return ax
+    true: Any = whole.figure
+    plt.close(true)
+    said = [sentence for sentence in figure.sentences if sentence in true.sentences]
+    figure.alt = figure.alt.replace(figure.reading, " ".join(said)).strip()
+    figure.reading = " ".join(said)
 
 
 def _check_table(draw: Callable[..., Axes], table: object) -> None:
@@ -196,12 +219,13 @@ def axes(ax: Axes | None, width: float, height: float) -> Axes:
     return figure.add_subplot()
 
 
-def finish(ax: Axes, title: str, x: str, y: str, alt: str, reading: str = "") -> Axes:
-    """Set the words of a finished picture: among them its alt text, and the sentence that reads it."""
+def finish(ax: Axes, title: str, x: str, y: str, alt: str, *sentences: str) -> Axes:
+    """Set the words of a finished picture: among them its alt text, and the sentences that read it."""
     ax.set_title(title, parse_math=False)
     ax.set(xlabel=x, ylabel=y)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.figure.alt, ax.figure.reading = alt, reading  # type: ignore[union-attr]
+    figure: Any = ax.figure
+    figure.alt, figure.reading, figure.sentences = alt, " ".join(sentences), sentences
     return ax
 
 
