@@ -237,6 +237,7 @@ def _warn(ready: ReadyPlan) -> None:
 
 
 def _publish(ready: ReadyPlan, output: Path, make: Runner, force: bool) -> None:
+    from cxlib.report.page import OLDER, outdated
     from cxlib.report.progress import Progress, telling
     from cxlib.report.publish import publish
 
@@ -249,8 +250,13 @@ def _publish(ready: ReadyPlan, output: Path, make: Runner, force: bool) -> None:
         if record["left_out"]:
             names = ", ".join(record["left_out"])
             click.echo(
-                f"cx: not among the pages, for no page from the same stood: {names}", err=True
+                f"cx: not among the pages: {names}; only other reports were run, and no page of "
+                "the same parameters stood (without --only all are made)",
+                err=True,
             )
+        for report in record["reports"]:
+            if outdated(report):
+                click.echo(f"cx: {report['name']}: {OLDER}", err=True)
         if record["status"] == "interrupted":
             click.echo("cx: interrupted; what was done is published", err=True)
     if record["status"] == "interrupted":

@@ -511,8 +511,10 @@ def test_what_belongs_to_a_page_stays_with_it(
         }
         assert all((folder / name).is_file() for name in (two["tables"][0]["file"], two["pdf"]))
         assert (folder / "notebooks" / "02_two.ipynb").stat().st_ino == whole
-        assert (folder / two["executed_notebook"]).stat().st_ino != whole
         assert two["executed_notebook"] == "notebooks/02_two.failed.ipynb"
+        assert (folder / two["executed_notebook"]).stat().st_ino != whole
+        links = [a["href"] for a in soup_of(folder / "index.html").select(".bad a")]
+        assert {two["executed_notebook"], "02_two.html"} <= set(links)
     published(project, pdf=True)
     folder, record = published(project, force=False)
     assert [record[name]["status"] for name in ("01_one", "02_two")] == ["skipped"] * 2
@@ -610,7 +612,10 @@ def test_what_did_not_change_is_not_run_again_unless_forced(project: Path) -> No
     assert one["headlines"] == first["01_one"]["headlines"]
     assert one["executed_notebook"] == "notebooks/01_one.ipynb"
     assert (folder / "01_one.html").is_file()
-    assert "All 2 reports are here." in soup_of(folder / "index.html").header.text
+    index = soup_of(folder / "index.html")
+    assert "All 2 reports are here." in index.header.text
+    status = index.select_one(".status").text
+    assert status == f"✓ unchanged, from the run of {page.moment(one['page_from'])}"
     published(project, force=True)
     assert MADE == ["01_one", "02_two"]
 
@@ -662,7 +667,35 @@ def test_running_one_report_on_another_source_leaves_the_others_out(project: Pat
     folder, record = published(project, only=["02_two"], shop="theirs")
     assert set(record) == {"02_two", "run"}, "01_one is a page of ours"
     assert record["run"]["left_out"] == ["01_one"]
-    assert "Not here, for this run was asked for others" in soup_of(folder / "index.html").text
+    index = soup_of(folder / "index.html")
+    assert "1 of 2 reports are here. " in " ".join(index.header.text.split())
+    assert "Not here, for this run was asked for others" in index.text
+
+
+def test_running_one_report_keeps_the_others_marked_where_the_data_changed(project: Path) -> None:
+    (project / "shop.csv").write_text("a\n1")
+    write_notebook(
+        project, "01_one", 'as_of: str = "2024-12-31"\nsource: str = "../shop.csv"', "# A"
+    )
+    _, first = published(project)
+    for text in ("a\n2", "a\n3"):
+        (project / "shop.csv").write_text(text)
+        folder, record = published(project, only=["02_two"])
+        one = record["01_one"]
+        assert (one["status"], one["page"], one["notices"]) == (
+            "succeeded",
+            "01_one.html",
+            [page.OLDER],
+        )
+        assert one["page_from"] == first["run"]["started"]
+        (note,) = soup_of(folder / "01_one.html").select("main > .former")
+        assert "made only other reports, and the data had changed by then." in note.text
+        assert "its data have changed since" in soup_of(folder / "index.html").article.text
+        assert record["run"]["left_out"] == []
+    (project / "shop.csv").write_text("a\n1")
+    folder, record = published(project, force=False)
+    assert MADE == ["01_one"], "else the mark would stay, though all is as it was"
+    assert not soup_of(folder / "01_one.html").select(".former")
 
 
 def test_a_page_of_other_inputs_does_not_outlive_a_failure(project: Path) -> None:

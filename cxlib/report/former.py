@@ -66,10 +66,10 @@ class Former:
         said = {key: entry.get(key) for key in ("page", "pdf", "tables")}
         return said | {"page_from": made}
 
-    def outlive(self, task: Task, staging: Path, failed: str) -> Record | None:
+    def outlive(self, task: Task, staging: Path, run: str, why: str) -> Record | None:
         """Put a report's good page into the new folder, marked; return what is said of it.
 
-        A page made with other parameters, from another source say, answers another question.
+        The mark says ``why`` the later run made no new one. A page made with other parameters, from another source say, answers another question.
         """
         entry = self.reports.get(task.job.name)
         same = entry and entry["parameters"] == finite(task.job.parameters)
@@ -77,7 +77,7 @@ class Former:
             return None
         said = self.carry(task.job.name, staging)
         text = (self.folder / entry["page"]).read_text(encoding="utf-8")
-        marked = page.as_former(text, said["page_from"], failed)
+        marked = page.as_former(text, said["page_from"], run, why)
         folders.replace_text(staging / entry["page"], marked)
         return said
 

@@ -28,6 +28,9 @@ __all__ = ["as_former", "fill", "render", "title_of"]
 MOST_BYTES = 1_500_000
 """A page is one file that opens at once, by mail too."""
 
+OLDER = "kept from an earlier run: its data have changed since, and only other reports were run"
+"""What the record says of a page that was not asked for and would come out otherwise now."""
+
 
 class PageExporter(TemplateExporter):
     """nbconvert with our template, every value in it escaped unless it was made safe."""
@@ -53,7 +56,7 @@ def exporter() -> PageExporter:
         template_file="page.html.j2",
         extra_template_basedirs=[str(Path(__file__).parent)],
     )
-    for function in (prose, day, moment, duration, card, moved, freshness, shown):
+    for function in (prose, day, moment, duration, card, moved, freshness, shown, outdated):
         made.register_filter(function.__name__, function)
     return made
 
@@ -104,13 +107,18 @@ def fill(template: str, **values: Any) -> str:
     return exporter().environment.get_template(template).render(**values)
 
 
-def as_former(text: str, made: str, failed: str) -> str:
-    """Return a published page with a note that it outlived a later run, which failed."""
+def as_former(text: str, made: str, later: str, why: str) -> str:
+    """Return a published page with a note that it outlived a later run, and why."""
     note = (
         f'<p class="former">This page is from the run of {moment(made)}. '
-        f"The run of {moment(failed)} failed; the index says why.</p>"
+        f"The run of {moment(later)} {why}.</p>"
     )
     return re.sub(r'(<main[^>]*>)(\s*<p class="former">.*?</p>)?', rf"\1\n{note}", text, count=1)
+
+
+def outdated(report: Mapping[str, Any]) -> bool:
+    """Say whether a report in a run's record is of data that had changed by that run."""
+    return OLDER in report.get("notices", ())
 
 
 def day(value: dt.date | str) -> str:

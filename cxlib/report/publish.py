@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cxlib._checks import DataError
-from cxlib.report import finish, folders, history, overview, pool, runner
+from cxlib.report import finish, folders, history, overview, page, pool, runner
 from cxlib.report.former import GOOD, Former, Record, executed
 from cxlib.report.inputs import fingerprint
 from cxlib.report.jobs import Job, ReadyPlan
@@ -188,27 +188,34 @@ class _Run:
         elif result.status == SKIPPED:
             said |= self.former.carry(name, self.staging)
         else:
-            former = self.former.outlive(task, self.staging, self.about["started"])
+            former = self._outlived(task, "failed; the index says why")
             said |= former or {"page": None}
             runs = f"notebooks/{name}.failed.ipynb" if former else ran
         if result.status != SKIPPED and (self.work.folder / ran).is_file():
             folders.put(self.work.folder / ran, self.staging / "notebooks", Path(runs).name)
-        has = [file for file in (runs, ran) if (self.staging / file).is_file()]
         return said | {
             "notebook": job.notebook.name,
             "parameters": job.parameters,
             "sweep": job.sweep,
-            "executed_notebook": has[0] if has else None,
+            "executed_notebook": runs if (self.staging / runs).is_file() else None,
             "inputs": list(task.inputs),
             "key": task.key,
         }
 
     def _kept(self, task: Task) -> Record | None:
-        """Carry over a report that was not asked for, if the plan would make it from the same."""
+        """Carry over a report that was not asked for; marked, if its inputs are others now."""
         entry = self.former.same(task)
-        if entry is None:
+        if entry is not None:
+            return entry | self.former.carry(entry["name"], self.staging)
+        said = self._outlived(task, "made only other reports, and the data had changed by then")
+        if said is None:
             return None
-        return entry | self.former.carry(entry["name"], self.staging)
+        entry = self.former.reports[task.job.name]
+        notices = [*(one for one in entry["notices"] if one != page.OLDER), page.OLDER]
+        return entry | said | {"notices": notices, "key": ""}  # the mark must not outlive it
+
+    def _outlived(self, task: Task, why: str) -> Record | None:
+        return self.former.outlive(task, self.staging, self.about["started"], why)
 
 
 def _inputs(plan: ReadyPlan) -> dict[str, Record]:

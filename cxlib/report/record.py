@@ -146,7 +146,7 @@ class Run(_Part):
     left_out: Annotated[
         list[str],
         Field(
-            description="Reports of the plan that were not asked for and of which no page stands."
+            description="Reports that were not asked for and of which no page with their parameters stood."
         ),
     ]
     reports: list[Report]
