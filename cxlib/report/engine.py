@@ -24,7 +24,7 @@ WRITE_SECONDS = 5.0
 Moved = Callable[[int, int, int], None]
 """Hears of each cell that begins: its place, how many there are, and its number in brackets.
 
-When the kernel has ended, the place is past the last one.
+When all have run and the notebook is written, the place is past the last one.
 """
 
 
@@ -41,7 +41,7 @@ class RareWrites(NBClientEngine):
 
         def started(cell: NotebookNode, cell_index: int) -> None:
             nonlocal written, begun
-            begun += cell.cell_type == "code" and bool(cell.source.strip())
+            begun += _is_run(cell)
             moved(cell_index + 1, cells, begun)
             if time.monotonic() - written > WRITE_SECONDS:
                 write_ipynb(nb_man.nb, path)
@@ -52,7 +52,6 @@ class RareWrites(NBClientEngine):
         except BaseException:
             nb_man.output_path = path  # else papermill writes it once more by itself
             raise
-        moved(cells + 1, cells, begun)
 
 
 papermill_engines.register("cx", RareWrites)
@@ -68,7 +67,7 @@ def run(
     moved: Moved,
 ) -> NotebookNode:
     """Run a notebook with the parameters ``given`` and write it as ``executed``."""
-    return papermill.execute_notebook(
+    done = papermill.execute_notebook(
         notebook,
         str(executed).replace("{", "{{").replace("}", "}}"),
         given,
@@ -81,3 +80,9 @@ def run(
         progress_bar=False,
         moved=moved,
     )
+    moved(len(done.cells) + 1, len(done.cells), sum(map(_is_run, done.cells)))
+    return done
+
+
+def _is_run(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and bool(cell.source.strip())
