@@ -44,11 +44,12 @@ CELLS = (
     "Say in one sentence what the picture means, and for whom.",
     "## The numbers to remember",
     'first = curve[curve["age"] == 1].iloc[0]\n'
+    'months = cx.activity(orders, as_of=as_of, period="month")\n'
     "display(\n"
     '    cx.headline("active in month 1", first.retention_rate, first.ci_low, first.ci_high,'
     ' unit="share"),\n'
     '    cx.headline("customers behind it", first.n, unit="count"),\n'
-    '    cx.headline("net revenue kept", orders.kept_revenue, unit="money",'
+    '    cx.headline("net revenue up to the as-of date", months["net_revenue"].sum(), unit="money",'
     " currency=orders.currency),\n"
     ")",
     "## What would change this answer\n\n"

@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from report_project import write_plan
 
-from cxlib import cli
+from cxlib import clean_orders, cli, read
 from cxlib.notebook import METADATA, store_without_outputs
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "orders.csv"
@@ -35,16 +36,19 @@ def cx(*arguments: str) -> tuple[int, str]:
 def test_a_new_notebook_goes_into_a_plan_at_once(project: Path) -> None:
     assert cx("new", "notebooks/05_mine") == (0, "notebooks/05_mine.ipynb\n")
     write_plan(project, "reports:\n  - notebook: 05_mine\n")
-    code, said = cx("run", "reports/plans/weekly.yml")
+    code, said = cx("run", "reports/plans/weekly.yml", "--as-of", "2024-08-31")
     assert code == 0, said
-    folder = project / "reports" / "runs" / "weekly" / "2024-12-31"
+    folder = project / "reports" / "runs" / "weekly" / "2024-08-31"
     page = (folder / "05_mine.html").read_text()
     assert "Mine: what is the question?</h1>" in page
     assert page.count("<img ") == 1
     (report,) = json.loads((folder / "run.json").read_text())["reports"]
     assert [one["name"] for one in report["headlines"]] == [
-        "active in month 1", "customers behind it", "net revenue kept",
+        "active in month 1", "customers behind it", "net revenue up to the as-of date",
     ]  # fmt: skip
+    kept = clean_orders(read(SAMPLE), timezone="Europe/London").table.to_pandas()
+    by_then = kept[kept["ordered_at"] < pd.Timestamp("2024-09-01")]
+    assert report["headlines"][2]["value"] == pytest.approx(by_then["net_revenue"].sum())
 
 
 def test_nothing_is_written_over(project: Path) -> None:
