@@ -228,6 +228,11 @@ def test_the_funnel_page_needs_user_event_and_time_alone(
     assert pd.isna(names["by_period"]["rate"].iloc[0])
     entered = names["by_period"].iloc[1]
     assert entered["rate"] == entered["n_converted"] / entered["n"]
+    # the table and the words below the picture count the same users at risk
+    ticks = {tick.get_text() for tick in cx.plot.time_to_convert(names["wait"]).get_xticklabels()}
+    at_risk = names["by_then"].set_index("within")["n_at_risk"]
+    for within, mark in {"10min": "10 min", "1h": "1 h"}.items():
+        assert f"{mark}\n{at_risk[pd.Timedelta(within)]:,}" in ticks
 
 
 def test_the_steps_of_the_funnel_page_do_not_grow_with_the_log(
