@@ -14,7 +14,7 @@ from report_project import write_notebook, write_plan
 import cxlib as cx
 from cxlib import cli
 from cxlib.headline import HEADLINE_MIME
-from cxlib.report import history
+from cxlib.report import history, told
 
 NOW = "2025-06-30", "2025-07-01T03:00:00Z"
 
@@ -221,16 +221,16 @@ def test_the_command_prints_runs_with_their_headlines(
     monkeypatch.chdir(tmp_path)
     write_notebook(tmp_path, "01_one", 'as_of: str = "2024-12-31"', "# One")
     plan = str(write_plan(tmp_path, "reports: [{notebook: 01_one}]"))
-    told = CliRunner().invoke(cli.main, ["history", plan])
-    assert told.exit_code == cli.REFUSED
-    assert "no run of plan 'weekly' is kept" in told.stderr
+    shown = CliRunner().invoke(cli.main, ["history", plan])
+    assert shown.exit_code == cli.REFUSED
+    assert "no run of plan 'weekly' is kept" in shown.stderr
     runs = tmp_path / "reports" / "runs" / "weekly"
     for number, value in enumerate([*FLOW, 55.81]):
         low_and_high = {"low": value - 1, "high": value + 1}
         one = run(f"2025-01-{number + 10}", value, headlines=[card(value, **low_and_high)])
         publish(runs, one)
-    told = CliRunner().invoke(cli.main, ["history", plan, "--last", "2"])
-    assert told.stdout.splitlines() == [
+    shown = CliRunner().invoke(cli.main, ["history", plan, "--last", "2"])
+    assert shown.stdout.splitlines() == [
         "2025-01-20  succeeded, run 2025-01-20T03:00:00Z",
         "  01_one: succeeded",
         "    kept: 55.8 (54.8 to 56.8), was 52.1 on 2025-01-19  ! above its limits, 45.8 to 55.8",
@@ -238,3 +238,25 @@ def test_the_command_prints_runs_with_their_headlines(
         "  01_one: succeeded",
         "    kept: 52.1 (51.1 to 53.1), was 53.6 on 2025-01-18",
     ]
+
+
+def test_the_command_prints_the_last_runs_whatever_their_day_and_unchanged_ones_in_a_line(
+    tmp_path: Path,
+) -> None:
+    publish(tmp_path / "weekly", run("2025-03-31", 9.0, "2025-04-01T03:00:00Z"))
+    for hour, status in enumerate(["succeeded", "skipped", "skipped"], 3):
+        started = f"2025-05-01T0{hour}:00:00Z"
+        day = publish(tmp_path / "weekly", run("2025-02-28", 8.0, started, status=status))
+        history.keep(day)
+    whole = [
+        "2025-02-28  succeeded, run 2025-05-01T03:00:00Z",
+        "  01_one: succeeded",
+        "    kept: 8",
+    ]
+    unchanged = [
+        f"2025-02-28  succeeded, run 2025-05-01T0{hour}:00:00Z: nothing had changed"
+        for hour in (5, 4)
+    ]
+    assert list(told.lines(tmp_path, "weekly", 3)) == [*unchanged, *whole]
+    alone = list(told.lines(tmp_path, "weekly", 1))
+    assert [line.strip() for line in alone[1:]] == ["01_one: skipped", "kept: 8"]

@@ -14,6 +14,8 @@ from cxlib.report.history import Record
 def lines(folder: Path, plan: str, last: int) -> Iterator[str]:
     """Yield the runs of a plan, the last one first, with the headlines of each report.
 
+    A run in which nothing changed is one line, where the run that it repeats stands below.
+
     Raises
     ------
     PlanError
@@ -22,8 +24,14 @@ def lines(folder: Path, plan: str, last: int) -> Iterator[str]:
     known = history.runs(folder / plan)
     if not known:
         raise PlanError(f"no run of plan {plan!r} is kept in {str(folder)!r}")
-    for number, run in reversed(list(enumerate(known))[-last:]):
-        yield f"{run['as_of']}  {run['status']}, run {run['started']}"
+    shown = sorted(enumerate(known), key=lambda one: str(one[1]["started"]))[-last:]
+    for place, (number, run) in reversed(list(enumerate(shown))):
+        line = f"{run['as_of']}  {run['status']}, run {run['started']}"
+        below = {one["as_of"] for _, one in shown[:place]}
+        if run["as_of"] in below and all(one["status"] == "skipped" for one in run["reports"]):
+            yield f"{line}: nothing had changed"
+            continue
+        yield line
         for report in run["reports"]:
             yield f"  {report['name']}: {report['status']}"
             yield from (f"    {line}" for line in _headlines(run, report, known[: number + 1]))
