@@ -21,7 +21,7 @@ from cxlib.report.check import prepare
 from cxlib.report.inputs import fingerprint, readings
 from cxlib.report.jobs import Job, Limits
 from cxlib.report.limits import fair_share, of_command
-from cxlib.report.parameters import Parameter, declared
+from cxlib.report.parameters import Parameter, check_day, declared
 from cxlib.report.plan import find_root, read_plan
 
 PARAMETERS = """from typing import Literal
@@ -518,8 +518,14 @@ def test_a_day_that_stands_for_none_names_no_run(project: Path, day: str) -> Non
 
 
 def test_the_days_of_cleaning_are_days_of_plans(project: Path) -> None:
-    for day in ("1970-01-01", "2100-12-31"):
-        assert prepare(write_plan(project, "reports: [{notebook: 01_types}]"), {"as_of": day})
+    text, tomorrow = "reports: [{notebook: 01_types}]", dt.date.today() + dt.timedelta(days=1)
+    for day in ("1970-01-01", f"{tomorrow}"):
+        assert prepare(write_plan(project, text), {"as_of": day})
+    assert check_day("day", "2100-12-31").year == 2100
+    for day in (f"{tomorrow + dt.timedelta(days=1)}", "2100-12-31"):
+        assert f"as_of='{day}' has not been observed yet" in mistakes(project, text, as_of=day)
+        with_default = f"defaults: {{as_of: {day}}}\n{text}"
+        assert f"as_of='{day}' has not been observed yet" in mistakes(project, with_default)
 
 
 def test_empty_mappings_are_empty(project: Path) -> None:

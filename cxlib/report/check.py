@@ -24,7 +24,7 @@ from cxlib._checks import (
 from cxlib.report.inputs import Reading, groupings, readings
 from cxlib.report.jobs import Job, Limits, ReadyPlan, is_source
 from cxlib.report.limits import Asked
-from cxlib.report.parameters import Declared, Text, check_day, declared
+from cxlib.report.parameters import Declared, Text, check_observed, declared
 from cxlib.report.plan import UNREADABLE, Plan, Report, find_root, plan_error, read_plan
 from cxlib.report.progress import one_by_one
 from cxlib.report.secrets import refuse
@@ -236,10 +236,10 @@ class _Check:
         """Return the day that names the run's folder: the plan's, or its reports' latest."""
         with self.noting(self.said_in("as_of")):
             if "as_of" in self.defaults:
-                return check_day("as_of", str(self.defaults["as_of"]))
+                return check_observed("as_of", str(self.defaults["as_of"]))
             days = [job.parameters["as_of"] for job in jobs if job.parameters.get("as_of")]
             if days:
-                return max(check_day("as_of", day) for day in days)
+                return max(check_observed("as_of", day) for day in days)
             if jobs and not self.mistakes:
                 raise PlanError("as_of is missing: the last observed day, YYYY-MM-DD, names a run")
         return dt.date.min

@@ -131,6 +131,17 @@ def check_day(name: str, value: Any) -> dt.date:
     return day
 
 
+def check_observed(name: str, value: Any) -> dt.date:
+    """Return a day that can have been observed: at most tomorrow, which somewhere is today."""
+    day, today = check_day(name, value), dt.date.today()
+    if day > today + dt.timedelta(days=1):
+        raise ParameterError(
+            f"{name}={value!r} has not been observed yet, today is {today}; give the last day "
+            "that the data hold whole"
+        )
+    return day
+
+
 def _check_period(name: str, value: str) -> None:
     """Refuse what is no calendar period or length of time, for a parameter called ``period``."""
     from cxlib.retention.periods import check_periods
@@ -153,7 +164,7 @@ CHECKS: tuple[Callable[[str, str], Any], ...] = (_check_period, check_day, check
 
 # what a name promises beyond its type
 PROMISES: dict[str, Callable[[Any], Any]] = {
-    "as_of": lambda value: check_day("as_of", value),
+    "as_of": lambda value: check_observed("as_of", value),
     "timezone": lambda value: check_timezone("timezone", value),
     "preset": lambda value: load_preset(value),
 }
