@@ -216,7 +216,7 @@ def test_pages_may_go_elsewhere(project: Path, monkeypatch: pytest.MonkeyPatch) 
         ready: ReadyPlan, output: Path, make: partial[Any], listener: object, force: bool
     ) -> tuple[Path, dict[str, Any]]:
         said.append((output, make.keywords["workers"], force, ready.jobs[0].limits))
-        return output / "index.html", {"status": "succeeded", "left_out": []}
+        return output / "index.html", {"status": "succeeded", "left_out": [], "reports": []}
 
     monkeypatch.setattr(cxlib.report.publish, "publish", publish)
     write_plan(project, PLAN)
