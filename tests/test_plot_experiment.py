@@ -292,16 +292,16 @@ def test_over_time_says_since_when_no_change_is_left_out() -> None:
     ax = cx.plot.experiment_over_time(days(), interval="95 % sequential interval")
     assert "(band: 95 % sequential interval)" in ax.get_title("left")
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("units exposed until this date", "relative change against control")  # fmt: skip
-    assert ax.figure.reading.endswith("by +1.0% (+0.50% to +1.5%); its interval has left out no change since 1 March 2024.")  # fmt: skip
+    assert ax.figure.reading.endswith("is +1.0% (+0.50% to +1.5%); its interval lies clear of zero, as on every date since 1 March 2024.")  # fmt: skip
     table = days()
     table.loc[1, "lift_low"] = -0.01
     assert "since 3 March 2024." in cx.plot.experiment_over_time(table).figure.reading
     table.loc[:2, "lift_low"] = -0.01
-    assert "since that date." in cx.plot.experiment_over_time(table).figure.reading
+    assert "lies clear of zero." in cx.plot.experiment_over_time(table).figure.reading
     table.loc[3, "lift_low"] = -0.01
-    assert "its interval takes in no change." in cx.plot.experiment_over_time(table).figure.reading
+    assert "its interval crosses zero." in cx.plot.experiment_over_time(table).figure.reading
     table.loc[1, "lift_low"] = 0.01
-    assert "takes in no change, which it left out on 1 of 4 dates." in (
+    assert "crosses zero, but lay clear of it on 1 of 4 dates." in (
         cx.plot.experiment_over_time(table).figure.reading
     )
 
@@ -312,15 +312,15 @@ def test_over_time_names_the_highest_treatment_and_counts_the_others() -> None:
     table.loc[c, "lift"] += 0.001
     table.loc[c, "lift_low"] = -1
     reading = cx.plot.experiment_over_time(table).figure.reading
-    assert "metric 0 of C has changed by +1.1%" in reading
-    assert reading.endswith("of 4 lines drawn 2 leave out no change at their end.")
+    assert "the change in metric 0 of C is +1.1%" in reading
+    assert reading.endswith("of 4 lines drawn 2 are clear of zero at their end.")
 
 
 def test_over_time_draws_its_numbers_in_the_order_of_dates_and_in_the_unit_asked_for() -> None:
     ax = cx.plot.experiment_over_time(days().iloc[::-1], value="difference")
     assert [line for line in ax.lines if line.get_lw() == 2][0].get_ydata().tolist() == [4, 3, 2, 1]
     assert ax.get_ylabel() == "difference, in the metric's unit"
-    assert "by +1 (+0.5 to +1.5)" in ax.figure.reading
+    assert "is +1 (+0.5 to +1.5)" in ax.figure.reading
     with pytest.raises(cx.ParameterError, match="value='lifts' is not one of lift, difference"):
         cx.plot.experiment_over_time(days(), value="lifts")
 

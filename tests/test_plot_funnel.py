@@ -121,7 +121,7 @@ def test_the_trend_leaves_out_what_is_not_complete_and_says_so() -> None:
     )
     whole = cx.plot.funnel_trend(TREND[:4], step=1)
     assert "grey" not in whole.get_title("left")
-    assert "view went from 100%" in whole.figure.reading
+    assert "view stayed at 100%" in whole.figure.reading
     with pytest.raises(cx.ParameterError, match="step=7 is not one of"):
         cx.plot.funnel_trend(TREND, step=7)
     none = cx.plot.funnel_trend(TREND[4:])
@@ -154,3 +154,12 @@ def test_differences_are_drawn_in_points_and_the_clearest_is_told() -> None:
     assert "nothing to compare" in cx.plot.funnel_difference(empty).figure.reading
     days = PAIRS.assign(device=pd.Timestamp("2024-03-01")).rename(columns={"device": "period"})
     assert "2024-03-01 30%" in cx.plot.funnel_difference(days[:2]).figure.reading
+
+
+def test_a_rate_that_rounds_alike_at_both_ends_stayed() -> None:
+    table = pd.DataFrame({"period": pd.to_datetime(["2024-01-01", "2024-01-08"]), "step": 2,
+        "event": "buy", "n": 900, "rate": [0.117, 0.123], "ci_low": [0.1, 0.11],
+        "ci_high": [0.13, 0.14], "is_complete": True})  # fmt: skip
+    assert cx.plot.funnel_trend(table).figure.reading == (
+        "From 2024-01-01 to 2024-01-08 buy stayed at 12% (10% to 13%, then 11% to 14%)."
+    )

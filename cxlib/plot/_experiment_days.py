@@ -87,7 +87,7 @@ def experiment_over_time(
     ...     "date": pd.to_datetime(["2024-03-01", "2024-03-02"]), "lift": [0.09, 0.05],
     ...     "lift_low": [-0.1, 0.01], "lift_high": [0.3, 0.09]})
     >>> cx.plot.experiment_over_time(table).figure.reading
-    'On 2 March 2024 conversion of B has changed by +5.0% (+1.0% to +9.0%); its interval has left out no change since that date.'
+    'On 2 March 2024 the change in conversion of B is +5.0% (+1.0% to +9.0%); its interval lies clear of zero.'
     """
     columns, words, told = VALUES[check_choice("value", value, VALUES)]
     shown = check_table("experiment over time", table, ["metric", "variant", "date"], columns)
@@ -263,16 +263,17 @@ def _over_time_reading(
     out = _excluding(limits(part, *columns))
     if out[-1]:
         start = part["date"].iloc[len(out) - int(np.argmin(out[::-1])) if not out.all() else 0]
-        since = f"has left out no change since {'that date' if start == last['date'] else f'{start:%-d %B %Y}'}"
+        every = "" if start == last["date"] else f", as on every date since {start:%-d %B %Y}"
+        since = f"lies clear of zero{every}"
     else:
-        earlier = f", which it left out on {out.sum()} of {len(out)} dates" if out.any() else ""
-        since = f"takes in no change{earlier}"
+        earlier = f", but lay clear of it on {out.sum()} of {len(out)} dates" if out.any() else ""
+        since = f"crosses zero{earlier}"
     words = (
-        f"On {last['date']:%-d %B %Y} {name} has changed by {told(point)} "
+        f"On {last['date']:%-d %B %Y} the change in {name} is {told(point)} "
         f"({between(low, high, told)}); its interval {since}"
     )
     if len(lines) > 1:
-        words += f"; of {len(lines)} lines drawn {sum(bool(_excluding(e)[0]) for e in ends)} leave out no change at their end"
+        words += f"; of {len(lines)} lines drawn {sum(bool(_excluding(e)[0]) for e in ends)} are clear of zero at their end"
     return f"{words}."
 
 

@@ -138,7 +138,9 @@ def _reading(groups: list, by: str | None) -> str:
 
 
 @styled
-def funnel_difference(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def funnel_difference(
+    table: pd.DataFrame, *, baseline: str | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw how far each compared group lies above or below the baseline at each step.
 
     Parameters
@@ -146,6 +148,8 @@ def funnel_difference(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table : pandas.DataFrame
         What `funnel_difference` returned: the compared value first, ``step``, ``event``,
         ``difference``, ``ci_low``, ``ci_high``, ``p_value``, ``p_adjusted``.
+    baseline : str, optional
+        The name of the group that the others are held against.
     ax : Axes, optional
         Where to draw; a new figure otherwise.
 
@@ -163,8 +167,8 @@ def funnel_difference(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> table = pd.DataFrame({"device": ["app"], "step": [2], "event": ["cart"], "rate": [0.3],
     ...     "rate_baseline": [0.2], "difference": [0.1], "ci_low": [0.03], "ci_high": [0.18],
     ...     "p_value": [0.006], "p_adjusted": [0.006]})
-    >>> cx.plot.funnel_difference(table).figure.reading
-    'The clearest difference is at cart: app 30% against 20%, by 10.0 points (3.0 to 18.0).'
+    >>> cx.plot.funnel_difference(table, baseline="mobile").figure.reading
+    'The clearest difference is at cart: app 30% against 20% of mobile, by 10.0 points (3.0 to 18.0).'
     """
     columns = ["step", "event", "rate", "rate_baseline", "difference", "ci_low", "ci_high"]
     check_columns("funnel_difference", list(table.columns), [*columns, "p_value", "p_adjusted"])
@@ -191,11 +195,11 @@ def funnel_difference(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if table.empty:
         ax.text(0.5, 0.5, f"no other {by}", ha="center", transform=ax.transAxes)
         ax.set_xticks([])
-    reading = _difference_reading(table, by)
+    reading = _difference_reading(table, by, f" of {baseline}" if baseline else "")
     who = groups[0][0] if len(groups) == 1 else f"{len(groups) or 'No'} values of {by}"
     return finish(
         ax,
-        f"{who} against the baseline (lines: 95 % interval)",
+        f"{who} against {baseline or 'the baseline'} (lines: 95 % interval)",
         "difference of the rates, percentage points",
         "",
         f"Differences at {len(names)} steps. {reading}",
@@ -207,13 +211,13 @@ def _name(value: object) -> str:
     return f"{value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) else str(value)
 
 
-def _difference_reading(table: pd.DataFrame, by: str) -> str:
+def _difference_reading(table: pd.DataFrame, by: str, whose: str) -> str:
     known = table.dropna(subset=["difference", "p_adjusted"])
     if known.empty:
         why = f"there is no other {by}" if table.empty else "one side has no users"
         return f"There is nothing to compare: {why}."
     best = known.iloc[int(known["p_value"].to_numpy(float).argmin())]
-    rates = f"{best[by]} {percent(best['rate'])} against {percent(best['rate_baseline'])}"
+    rates = f"{best[by]} {percent(best['rate'])} against {percent(best['rate_baseline'])}{whose}"
     if best["p_adjusted"] >= 0.05:
         return f"No difference is told from chance; the nearest is at {best['event']}: {rates}."
     ends = sorted((100 * abs(best["ci_low"]), 100 * abs(best["ci_high"])))

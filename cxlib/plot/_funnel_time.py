@@ -224,6 +224,9 @@ def _trend_reading(groups: list, rate: str, event: str) -> str:
                 f"in the one complete period, {first['period']:%Y-%m-%d}, {event} was {told(first)}"
             )
         days = f"from {first['period']:%Y-%m-%d} to {last['period']:%Y-%m-%d}"
+        if percent(first[rate]) == percent(last[rate]):
+            spans = (f"{percent(row['low'])} to {percent(row['high'])}" for row in (first, last))
+            return f"{days} {event} stayed at {percent(first[rate])} ({', then '.join(spans)})"
         return f"{days} {event} went from {told(first)} to {told(last)}"
 
     if len(groups) == 1:

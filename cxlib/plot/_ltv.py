@@ -78,7 +78,9 @@ def _share_reading(shares: pd.Series) -> str:
 
 
 @styled
-def ltv_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def ltv_segments(
+    table: pd.DataFrame, *, currency: str | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw what the customers of each segment are worth: their mean with its interval, their spread.
 
     Parameters
@@ -88,6 +90,8 @@ def ltv_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ``ltv_per_customer_low``, ``ltv_per_customer_high``; with ``ltv_p10``, ``ltv_median`` and
         ``ltv_p90`` also how far customers of a segment lie apart. The 20 segments with the most
         customers are drawn.
+    currency : str, optional
+        What the values are in, such as "GBP".
     ax : Axes, optional
         Where to draw; a new figure otherwise.
 
@@ -104,9 +108,9 @@ def ltv_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> import cxlib as cx, pandas as pd
     >>> table = pd.DataFrame({"country": ["DE"], "n_customers": [120], "ltv_per_customer": [31.0],
     ...     "ltv_per_customer_low": [28.0], "ltv_per_customer_high": [34.0]})
-    >>> ax = cx.plot.ltv_segments(table)
+    >>> ax = cx.plot.ltv_segments(table, currency="EUR")
     >>> ax.figure.reading
-    'A customer of DE is worth 31.0 (28.0 to 34.0).'
+    'A customer of DE is worth 31.0 EUR (28.0 to 34.0).'
     """
     value = "ltv_per_customer"
     if value in table.columns and f"{value}_low" not in table.columns:
@@ -140,12 +144,12 @@ def ltv_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     title = "What a customer of each segment is worth"
     if len(shown) < len(table):
         title += f" ({len(shown)} largest of {len(table):,})"
-    words = "expected value per customer, in the currency"
+    words = f"expected value per customer, {currency or 'in the currency'}"
     alt = (
         f"Expected value per customer by {group.replace('_', ' ')}, with 95 % intervals; the highest is "
         f"{shown[group].iloc[-1]} at {compact(shown[value].iloc[-1])}."
     )
-    return finish(ax, title, words, "", alt, _segments_reading(shown, group))
+    return finish(ax, title, words, "", alt, _segments_reading(shown, group, currency))
 
 
 def _draw_spread(ax: Axes, shown: pd.DataFrame) -> None:
@@ -166,12 +170,12 @@ def _money(value: float) -> str:
     return f"{value:,.1f}" if abs(value) < 1000 else compact(value)
 
 
-def _segments_reading(shown: pd.DataFrame, group: str) -> str:
+def _segments_reading(shown: pd.DataFrame, group: str, currency: str | None) -> str:
     """Name the first and the last of segments in rising order, and the spread in the largest."""
 
     def told(row: pd.Series) -> str:
         value, *ends = (_money(row[f"ltv_per_customer{end}"]) for end in ("", "_low", "_high"))
-        return f"{value} ({' to '.join(ends)})"
+        return f"{value}{f' {currency}' if currency else ''} ({' to '.join(ends)})"
 
     best, least = shown.iloc[-1], shown.iloc[0]
     words = f"A customer of {best[group]} is worth {told(best)}"
