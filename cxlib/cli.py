@@ -218,14 +218,23 @@ def _pair(text: str, option: str = "--set", example: str = "period=week") -> tup
     return name, value
 
 
+def _say(lines: Sequence[str]) -> None:
+    """Print lines for as long as somebody reads them: `cx check … | head -1` is no fault."""
+    from cxlib.report.progress import telling
+
+    with telling(sys.stdout):
+        click.echo("\n".join(lines))
+
+
 def _describe(ready: ReadyPlan) -> None:
-    click.echo(
+    said = [
         f"{ready.title}, as of {ready.as_of}: would run {len(ready.jobs)} of {len(ready.names)} reports "
         "(those that did not change are skipped)"
-    )
+    ]
     for job in ready.jobs:
         values = ", ".join(f"{name}={value!r}" for name, value in job.parameters.items())
-        click.echo(f"  {job.name}: {job.notebook.name}({values})")
+        said.append(f"  {job.name}: {job.notebook.name}({values})")
+    _say(said)
 
 
 def _warn(ready: ReadyPlan) -> None:
@@ -280,8 +289,7 @@ def history(plan: Path, last: int, output: Path | None) -> None:
     from cxlib.report.plan import find_root
     from cxlib.report.told import lines
 
-    for line in lines(output or find_root(plan) / "reports" / "runs", plan.stem, last):
-        click.echo(line)
+    _say(list(lines(output or find_root(plan) / "reports" / "runs", plan.stem, last)))
 
 
 @main.command(short_help="Say how an export would be read, and what would be lost.")
@@ -333,8 +341,7 @@ def check(
         max_loss=max_loss,
         cleaning=cleaning,
     )
-    for line in told.lines:
-        click.echo(line)
+    _say(told.lines)
     if not told.is_usable:
         click.get_current_context().exit(REFUSED)
 

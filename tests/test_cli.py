@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -246,3 +247,14 @@ def test_the_plans_of_this_project_name_its_notebooks() -> None:
     for plan in sorted((folder / "reports" / "plans").glob("*.yml")):
         for report in read_plan(plan)[0].reports:
             assert (folder / "notebooks" / f"{report.notebook}.ipynb").is_file(), plan
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of a shell")
+def test_who_stops_reading_is_no_fault(project: Path) -> None:
+    plan = write_plan(project, PLAN)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "cxlib.cli", "run", str(plan), "--dry-run"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=project, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -594,6 +594,11 @@ def test_a_wrong_value_from_the_command_line_is_said_to_be_one(project: Path) ->
     assert "--set: no notebook of the plan declares 'tpo'. Did you mean 'top'?" in told
 
 
+def test_only_names_the_reports_that_there_are(project: Path) -> None:
+    told = mistakes(project, "reports: [{notebook: 01_types}]", only=("nope",))
+    assert "--only: the plan has no report 'nope'. It has 01_types." in told
+
+
 def test_only_keeps_the_named_notebook_or_report(project: Path) -> None:
     text = "reports: [{notebook: 02_orders}, {notebook: 01_types, for_each: {top: [1, 2]}}]"
     path = write_plan(project, text)

@@ -437,6 +437,14 @@ def test_a_run_publishes_pages_index_notebooks_and_record(project: Path) -> None
     assert soup_of(folder / "01_one.html").select_one(".over a")["href"] == "index.html"
 
 
+def test_withheld_numbers_are_a_line_of_the_record_for_each_report() -> None:
+    shown = [{"withheld": "the data are stale"}, {"withheld": "the data are stale"}]
+    assert runner._withheld(shown) == ["its numbers are withheld: the data are stale"]
+    few = [*shown[:1], {"withheld": None}]
+    assert runner._withheld(few) == ["1 of its 2 numbers are withheld: the data are stale"]
+    assert runner._withheld(few[1:]) == []
+
+
 def test_a_failed_report_is_named_and_the_others_are_published(project: Path) -> None:
     folder, record = published(project, two="fails")
     assert record["run"]["status"] == "failed"

@@ -228,9 +228,10 @@ class _Check:
             where = self.said_in(name)
             self.mistakes.append(f"{where}: no notebook of the plan declares {name!r}.{hint}")
         reports = self.taken - {"index"} | {path.path.stem for path in self.notebooks.values()}
+        these = f" It has {listed(sorted(reports))}."
         for name in [name for name in only if name not in reports]:
             hint = suggest(name, reports)
-            self.mistakes.append(f"--only: the plan has no report {name!r}.{hint}")
+            self.mistakes.append(f"--only: the plan has no report {name!r}.{hint or these}")
 
     def as_of(self, jobs: Sequence[Job]) -> dt.date:
         """Return the day that names the run's folder: the plan's, or its reports' latest."""

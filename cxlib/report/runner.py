@@ -132,7 +132,7 @@ def execute(task: Task, moved: Moved = lambda place, cells, number: None) -> Res
             losses=displayed(notebook, LOSSES_MIME),
             history=history.placed(headlines, task.past, task.run["as_of"], task.run["started"]),
             tables=tables,
-            notices=_cut(notebook),
+            notices=[*_withheld(headlines), *_cut(notebook)],
         )
         text = page.render(notebook, result=result, task=task)
         (task.folder / f"{job.name}.html").write_text(text, encoding="utf-8")
@@ -160,6 +160,15 @@ def ended_badly(task: Task, seconds: float, error: dict[str, Any]) -> Result:
 def title_of(job: Job) -> str:
     """Return the title that stands in a job's notebook."""
     return page.title_of(nbformat.read(job.notebook, as_version=4), job.name)
+
+
+def _withheld(headlines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why numbers are withheld, in one line: who only reads the log must know it too."""
+    why = [str(one["withheld"]) for one in headlines if one["withheld"]]
+    if not why:
+        return []
+    which = "its" if len(why) == len(headlines) else f"{len(why)} of its {len(headlines)}"
+    return [f"{which} numbers are withheld: {'; '.join(dict.fromkeys(why))}"]
 
 
 def _cut(notebook: nbformat.NotebookNode) -> list[str]:
