@@ -611,7 +611,64 @@ def test_a_chosen_currency_loses_the_others_and_the_unknown() -> None:
     frame = orders(rows, currency=["eur", "USD", None, "USD"])
     cleaned = clean(frame, currency="EUR")
     assert net(cleaned) == {"1": 10}
-    assert lost(cleaned) == {"other_currency": (2, 50), "cancelled": (1, 40)}
+    assert cleaned.losses["rule"].tolist() == ["other_currency"]
+    assert cleaned.losses["rows"].tolist() == [3]
+    assert cleaned.losses[["revenue", "revenue_share"]].isna().all(axis=None)
+    assert (cleaned.raw_revenue, cleaned.kept_revenue) == (10, 10)
+    assert cx.waterfall(cleaned)["revenue_left"].tolist() == [10, 10, 10]
+
+
+def two_currencies() -> pd.DataFrame:
+    """Lines of 40 orders, every third in CHF, said on its first line only; each fault in both."""
+    rows: list[dict[str, object]] = []
+    for n in range(40):
+        chf = n % 3 == 0
+        one = total(str(n), 10 + n, currency="CHF" if chf else "EUR", money="CHF" if chf else "EUR")
+        one |= {"refunded": 3 if n % 5 == 0 else 0, "status": "pending" if n % 7 == 0 else "paid"}
+        one |= {"customer_id": None if n % 11 == 0 else f"c{n}"}
+        one |= {"cancelled_at": "2024-06-01" if n % 13 == 0 else None}
+        more = {**one, "amount": None, "refunded": None, "currency": None, "note": "second line"}
+        rows += [
+            one,
+            more,
+            *([one] if n % 4 == 0 else []),
+            *([{**one, "amount": 1}] * (n % 9 == 0)),
+        ]
+    return pd.DataFrame(rows)
+
+
+def test_a_chosen_currency_has_the_account_that_its_rows_alone_would_have() -> None:
+    """Cleaning the rows of one currency alone is the oracle."""
+    frame = two_currencies()
+    both = clean(frame, currency="EUR")
+    alone = clean(frame[frame["money"] == "EUR"])
+    assert net(both) == net(alone)
+    assert both.raw_revenue == pytest.approx(alone.raw_revenue)
+    assert both.kept_revenue == pytest.approx(alone.kept_revenue)
+    names = ["rule", "rows", "revenue", "revenue_share"]
+    others = both.losses[both.losses["rule"] != "other_currency"]
+    pd.testing.assert_frame_equal(
+        others[names].reset_index(drop=True), alone.losses[names], check_exact=False
+    )
+    pd.testing.assert_frame_equal(
+        both.notes.drop(columns="rows_share"), alone.notes.drop(columns="rows_share")
+    )
+    assert (
+        both.losses.set_index("rule").loc["other_currency", "rows"]
+        == (frame["money"] == "CHF").sum()
+    )
+
+
+def test_what_the_caller_leaves_out_does_not_count_towards_the_limit() -> None:
+    frame = orders([total(str(n), 10, currency="CHF" if n < 80 else "EUR") for n in range(100)])
+    frame.loc[80:84, "customer_id"] = None
+    assert clean(frame, currency="EUR", max_loss=0.25).kept_rows == 15
+    with pytest.raises(
+        DataError, match=r"25\.0% of 20 rows and 25\.0% of the revenue: no_customer 5"
+    ):
+        clean(frame, currency="EUR", max_loss=0.24)
+    frame = frame.assign(currency="EUR", customer_id=frame["customer_id"].fillna("reseller"))
+    assert clean(frame, exclude=["reseller"], max_loss=0.0).lost_rows == 5
 
 
 def test_a_currency_that_only_lost_orders_have_is_no_mix() -> None:
@@ -654,7 +711,7 @@ def test_all_guests() -> None:
         "(a guest: no customer id or e-mail); nothing is left to analyse"
     )
     with pytest.raises(DataError, match="nothing is left to analyse"):
-        clean(orders(customer_id=None, currency="EUR"), currency="GBP")
+        clean(orders(customer_id=None, currency="EUR"), currency="EUR")
 
 
 def test_one_customer_is_enough() -> None:

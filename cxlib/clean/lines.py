@@ -49,12 +49,16 @@ def with_guests(lines: ir.Table, skipped: Collection[str] = ()) -> ir.Table:
     ).drop("_known")
 
 
-def with_rules(lines: ir.Table, rules: Rules, skipped: Collection[str] = ()) -> ir.Table:
+def with_rules(
+    lines: ir.Table, rules: Rules, skipped: Collection[str] = (), currency: str | None = None
+) -> ir.Table:
     """Add ``_rule`` (null where kept) and ``_belongs_to``, the order that a row counts for.
 
     Rules that are ``skipped`` drop nothing.
     """
     cases: list[tuple[ir.Value, str]] = [(lines["order_id"].isnull(), "no_order_id")]
+    if currency is not None:
+        cases.append((lines["currency"] != currency, "other_currency"))
     if rules.adjustment_prefix:
         cases.append((lines["order_id"].startswith(rules.adjustment_prefix), "adjustment"))
     if rules.non_products:

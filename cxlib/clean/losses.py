@@ -12,7 +12,7 @@ import pandas as pd
 
 from cxlib._checks import DataError, ParameterError, listed
 from cxlib._published import fit_to_show
-from cxlib.clean.rules import LOSSES, NOTES, Rule
+from cxlib.clean.rules import BY_CHOICE, LOSSES, NOTES, Rule
 from cxlib.show import told
 from cxlib.sources import Raw
 from cxlib.tables import Contract, check_types
@@ -34,7 +34,8 @@ class Cleaned:
     losses : pandas.DataFrame
         One row for each rule that dropped something: ``rule``, ``meaning``, ``rows`` (raw
         rows), ``rows_share``; for orders also ``revenue`` and ``revenue_share`` (of the revenue of all
-        raw orders, each by its size: what is negative does not take from the whole).
+        raw orders, each by its size: what is negative does not take from the whole). Money of
+        another currency than the chosen one is null, and part of no sum.
     raw_rows : int
         Rows of the export; equals ``kept_rows`` plus the sum of the losses.
     kept_rows : int
@@ -186,7 +187,7 @@ def _shares(
 ) -> pd.DataFrame:
     """Return counts by rule in the order of the rules, with meanings and shares of the raw sums."""
     order = {name: place for place, name in enumerate(words)}
-    counts = counts[counts["rows"] > 0].groupby(key, as_index=False).sum()
+    counts = counts[counts["rows"] > 0].groupby(key, as_index=False).sum(min_count=1)
     counts = counts.sort_values(key, key=lambda names: names.map(order), ignore_index=True)
     counts["rows"] = counts["rows"].astype(int)
     counts.insert(
@@ -196,6 +197,15 @@ def _shares(
     if cleaned.raw_revenue is not None:
         counts["revenue_share"] = counts["revenue"] / moved if moved else 0.0
     return counts
+
+
+def lost_shares(lost: pd.DataFrame) -> pd.Series:
+    """Return the shares of rows and revenue lost, of all but what the caller chose to leave out."""
+    shares = lost[[name for name in ("rows_share", "revenue_share") if name in lost]].abs()
+    chosen = lost["rule"].isin(BY_CHOICE)
+    whole = 1 - shares[chosen].sum()
+    lost_of_whole = (shares[~chosen].sum() / whole.where(whole > 0)).fillna(0.0)
+    return lost_of_whole.round(12).clip(upper=1)
 
 
 def check_budget(
@@ -210,11 +220,16 @@ def check_budget(
 
     ``event_ids`` are some that are there more than once.
     """
-    shares = lost[[name for name in ("rows_share", "revenue_share") if name in lost]].abs()
-    total = shares.sum().clip(upper=1)
+    total = lost_shares(lost)
     if kept_rows and (total <= max_loss).all():
         return
-    worst = lost.loc[shares.max(axis=1).sort_values(ascending=False, kind="stable").index[:4]]
+    chosen = lost["rule"].isin(BY_CHOICE)
+    if kept_rows:
+        raw_rows, lost = raw_rows - int(lost.loc[chosen, "rows"].sum()), lost[~chosen]
+    elif chosen.any():
+        total = pd.Series(1.0, total.index)
+    size = lost.filter(like="_share").abs().max(axis=1)
+    worst = lost.loc[size.sort_values(ascending=False, kind="stable").index[:4]]
     ids = {"duplicate_event": f"; among them {listed(map(repr, event_ids))}"} if event_ids else {}
     rules = "; ".join(
         f"{row.rule} {row.rows:,} ({row.meaning}{ids.get(str(row.rule), '')})"
@@ -271,5 +286,6 @@ def waterfall(cleaned: Cleaned) -> pd.DataFrame:
     table["rows_left"] = [*table["rows"].iloc[:-1].cumsum(), cleaned.kept_rows]
     if cleaned.raw_revenue is not None:
         table["revenue"] = [cleaned.raw_revenue, *-losses["revenue"], cleaned.kept_revenue]
-        table["revenue_left"] = [*table["revenue"].iloc[:-1].cumsum(), cleaned.kept_revenue]
+        left = table["revenue"].fillna(0.0).iloc[:-1].cumsum()
+        table["revenue_left"] = [*left, cleaned.kept_revenue]
     return table

@@ -75,10 +75,12 @@ def clean_orders(
     timezone : str
         The shop's own clock, an IANA name. Stamps with an offset are converted to it once.
     currency : str, optional
-        The one to keep, where the export mixes several.
+        The one to keep, where the export mixes several. All else is lost as ``other_currency``,
+        before any other rule of an order, and its money is in no sum.
     max_loss : float, default 0.3
         Share of the raw rows, or of their revenue, beyond which the loss is an error. Revenue
-        counts by its size: refunds lost do not make up for orders lost.
+        counts by its size: refunds lost do not make up for orders lost. What ``currency`` and
+        ``exclude`` leave out is neither lost nor part of the whole.
     date_format : str, optional
         strptime format of dates that are not ISO 8601, such as ``"%d/%m/%Y %H:%M"``.
     naive : {"local", "utc"}, optional
@@ -167,12 +169,15 @@ def clean_orders(
         typed, bits = _typed(raw, rules, clock, said or ".", skipped)
         facts = check_read(typed, raw.table, "orders", clock, bits, said, "ordered_at")
     typed = on_the_clock(typed, clock, bits, facts, ["ordered_at"])
-    lines = with_rules(with_guests(with_money(typed, rules), skipped), rules, skipped)
+    lines = with_guests(with_money(typed, rules), skipped)
+    lines = with_rules(lines, rules, skipped, currency)
     orders = _orders(lines, {**facts.notes(lines, bits), "guest_by_email": lines["_by_email"]})
     cases = _order_cases(orders, rules, list(exclude))
     rule = ibis.coalesce(orders["_rule"], first_rule(cases, skipped))
     orders = _one_currency(orders.mutate(_rule=rule).cache(), currency)
     odd = partial(is_odd_hour, zone=clock.timezone, years=facts.years)
+    if currency is not None:
+        typed = typed.filter((typed["currency"] == currency).fill_null(True))
     return account(with_money(typed, rules), orders, odd, max_loss).of(raw)
 
 
@@ -266,6 +271,8 @@ def _orders(lines: ir.Table, noted: Mapping[str, ir.BooleanValue]) -> ir.Table:
     attributes = {
         name: lines[name].max(where=placed) for name in lines.columns if _is_attribute(name)
     }
+    if "currency" in attributes:  # a refund alone has one too
+        attributes["currency"] = ibis.coalesce(attributes["currency"], lines["currency"].max())
     first = lines["ordered_at"].min(where=placed)
     is_alone = (revenue.count(where=placed) == 0) & (given_back.sum() < 0)
     notes = {}
@@ -333,11 +340,16 @@ def _order_cases(orders: ir.Table, rules: Rules, exclude: list[str]) -> list[tup
 
 
 def _one_currency(orders: ir.Table, currency: str | None) -> ir.Table:
-    """Lose the orders in other currencies than the chosen one; without a choice refuse a mix."""
+    """Lose the orders in other currencies than the chosen one; without a choice refuse a mix.
+
+    Money of another currency is null: no sum of the account may hold it.
+    """
     if "currency" not in orders.columns:
         return orders
-    kept = orders.filter(orders["_rule"].isnull() & orders["currency"].notnull())
-    found = kept["currency"].value_counts(name="n").order_by(ibis.desc("n"), "currency").execute()
+    named = orders.filter(orders["currency"].notnull())
+    if currency is None:
+        named = named.filter(named["_rule"].isnull())
+    found = named["currency"].value_counts(name="n").order_by(ibis.desc("n"), "currency").execute()
     counts = dict(zip(found["currency"], found["n"], strict=True))
     if currency is None and len(counts) > 1:
         shown = listed(f"{name} {n:,}" for name, n in counts.items())
@@ -347,5 +359,14 @@ def _one_currency(orders: ir.Table, currency: str | None) -> ir.Table:
     if currency is None or not counts:
         return orders
     check_choice("currency", currency, counts)
-    is_other = (orders["currency"] != currency).fill_null(True) & orders["_rule"].isnull()
-    return orders.mutate(_rule=ibis.ifelse(is_other, "other_currency", orders["_rule"]))
+    of_order = orders["currency"].max().over(ibis.window(group_by="order_id"))
+    is_other = (ibis.coalesce(orders["currency"], of_order) != currency).fill_null(True)
+    nothing, again = ibis.null("float64"), orders["_again"]
+    return orders.mutate(
+        _rule=ibis.ifelse(is_other, "other_currency", orders["_rule"]),
+        _net=ibis.ifelse(is_other, nothing, orders["_net"]),
+        _refunds=ibis.ifelse(is_other, nothing, orders["_refunds"]),
+        _raw_rows=orders["_raw_rows"] + ibis.ifelse(is_other, again, 0),
+        _again=ibis.ifelse(is_other, 0, again),
+        _again_revenue=ibis.ifelse(is_other, 0.0, orders["_again_revenue"]),
+    ).cache()

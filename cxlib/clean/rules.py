@@ -24,6 +24,10 @@ LOSSES = {
         "two exports of the same days were joined, or the export repeats rows; take them from one",
         True,
     ),
+    "other_currency": Rule(
+        "in another currency than the chosen one, or in none that is told; no sum holds its money",
+        "analyse each currency by itself, with currency=",
+    ),
     "no_order_id": Rule("no order number", "map order_id to the column that holds it"),
     "adjustment": Rule(
         "a correction of the books, not an order",
@@ -93,10 +97,6 @@ LOSSES = {
         "look at the examples: corrections of the books, or a wrong column mapped as amount",
         True,
     ),
-    "other_currency": Rule(
-        "in another currency than the chosen one",
-        "analyse each currency by itself, with currency=",
-    ),
     "duplicate_event": Rule(
         "the same event id once more; the earliest is kept",
         "retries of the tracker; nothing to do unless they are many",
@@ -104,6 +104,8 @@ LOSSES = {
     ),
 }
 """In the order in which they act, a row's before an order's; a row is lost under the first that holds."""
+BY_CHOICE = ("other_currency", "excluded")
+"""Rules of what the caller chose to leave out: no loss that max_loss bounds."""
 NOTES = {
     "hidden_marks": Rule(
         "ids or names with marks of writing direction, or letters of two keyboards (ي and ی, "

@@ -13,6 +13,8 @@ import pandas as pd
 
 from cxlib import clean, sources
 from cxlib._checks import CxError, listed
+from cxlib.clean.losses import lost_shares
+from cxlib.clean.rules import BY_CHOICE
 from cxlib.tables import CONTRACTS, Contract
 
 ADVICE = {
@@ -23,7 +25,6 @@ ADVICE = {
     "no_time": "export the dates",
     "no_amount": "export the totals",
     "refund_unmatched": "export further back, so that what was refunded is there",
-    "other_currency": "look at each currency by itself",
     "negative_total": "look at these orders: nothing explains the sign",
     "refunded_in_full": "look at these orders, if more is refunded than was paid",
 }
@@ -156,9 +157,9 @@ def _written(losses: pd.DataFrame) -> Iterator[str]:
     text = losses.copy()
     for name in map(str, text):
         if name.endswith("_share"):
-            text[name] = text[name].map("{:.1%}".format)
+            text[name] = text[name].map("{:.1%}".format, na_action="ignore").fillna("–")
         elif name == "revenue":
-            text[name] = text[name].map("{:,.2f}".format)
+            text[name] = text[name].map("{:,.2f}".format, na_action="ignore").fillna("–")
         elif name == "rows":
             text[name] = text[name].map("{:,}".format)
     widths = {name: max(len(name), *text[name].str.len()) for name in map(str, text)}
@@ -174,18 +175,19 @@ def _written(losses: pd.DataFrame) -> Iterator[str]:
 
 def _lost_share(cleaned: clean.Cleaned) -> float:
     """Return the larger of the lost shares of rows and, by size, of revenue."""
-    shares = [name for name in ("rows_share", "revenue_share") if name in cleaned.losses]
-    return float(cleaned.losses[shares].abs().sum().clip(upper=1).max()) if shares else 0.0
+    return float(lost_shares(cleaned.losses).max())
 
 
 def _worst(cleaned: clean.Cleaned) -> str:
     shares = cleaned.losses.set_index("rule").filter(like="_share").abs().max(axis=1)
-    return str(shares.idxmax())
+    return str(shares.drop(list(BY_CHOICE), errors="ignore").idxmax())
 
 
 def _what_to_mend(cleaned: clean.Cleaned) -> Iterator[str]:
     for loss in cleaned.losses.to_dict("records"):
         rule, money = loss["rule"], abs(loss.get("revenue_share", 0.0))
+        if rule in BY_CHOICE:
+            continue
         share = money if rule == "refunded_in_full" else max(abs(loss["rows_share"]), money)
         if share >= BIG and rule in ADVICE:
             few = cleaned.examples.get(rule, []) if rule in SIGNS else []
