@@ -24,6 +24,8 @@ FAILED, REFUSED, BUSY, FAULT, INTERRUPTED = 1, 2, 3, 70, 130
 plan; the workbench is at fault; the run was interrupted."""
 
 
+QUERY_INTERRUPTED = "Query interrupted"
+"""What DuckDB makes of Ctrl-C, as a RuntimeError, while it works."""
 DEBUG = "cxlib.debug"
 
 
@@ -44,10 +46,10 @@ class _Told(click.Group):
                 raise
             click.echo(f"cx: {error}", err=True)
             ctx.exit(BUSY if type(error).__name__ == "BusyError" else REFUSED)
-        except KeyboardInterrupt:
-            click.echo("cx: interrupted; nothing was published", err=True)
-            ctx.exit(INTERRUPTED)
-        except Exception as error:
+        except (KeyboardInterrupt, Exception) as error:
+            if isinstance(error, KeyboardInterrupt) or str(error) == QUERY_INTERRUPTED:
+                click.echo("cx: interrupted; nothing was published", err=True)
+                ctx.exit(INTERRUPTED)
             if ctx.meta.get(DEBUG):
                 raise
             reason = (str(error).strip().splitlines() or ["no message"])[0]

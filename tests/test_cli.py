@@ -196,11 +196,12 @@ def test_a_fault_of_the_workbench_says_so_and_shows_itself_when_asked(
     assert isinstance(cx("reports/plans/weekly.yml", "--debug").exception, cli.CxError)
 
 
+@pytest.mark.parametrize("told", [KeyboardInterrupt(), RuntimeError("Query interrupted")])
 def test_an_interrupted_run_says_that_nothing_was_published(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch, told: BaseException
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        raise told
 
     monkeypatch.setattr(cxlib.report.publish, "publish", interrupted)
     write_plan(project, PLAN)

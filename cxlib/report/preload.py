@@ -7,7 +7,9 @@ there to be forked.
 import gc
 import importlib
 import os
+import signal
 
+interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's to answer
 gc.disable()  # nothing of what follows is garbage
 runner = importlib.import_module("cxlib.report.runner")
 os.environ.update(runner.KERNEL_SETTINGS)  # read as the debugger is imported
@@ -43,4 +45,5 @@ page.rehearse(v4.new_notebook(cells=cells))
 
 gc.enable()
 gc.collect()
+signal.signal(signal.SIGINT, interrupted)
 gc.freeze()  # what is imported never goes: no report need look through it, or copy it by looking
