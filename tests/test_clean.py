@@ -246,7 +246,8 @@ def test_times_from_parquet_in_nanoseconds(tmp_path: Path) -> None:
          "orders: 'cancelled_at' is boolean, but must be the time of cancelling, null where "
          "there was none; map another column"),
         ({"currency": ["EUR", "usd", "USD"]}, {},
-         "orders: 'currency' mixes USD 2, EUR 1; choose one with currency='USD'"),
+         "orders: 'currency' mixes USD 2, EUR 1; choose one with currency='USD', or "
+         "under [rules] in a preset of your own"),
         ({"currency": ["EUR", "USD", "USD"]}, {"currency": "GBP"},
          "currency='GBP' is not one of USD, EUR."),
         ({}, {"currency": "GBP"},

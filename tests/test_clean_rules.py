@@ -458,3 +458,20 @@ def test_numbers_with_the_other_decimal_sign_are_refused() -> None:
         clean([order("1", amount="10,00"), order("2", amount="12.50")], decimal=",")
     with pytest.raises(cx.DataError, match=r"'amount' holds 1 value .* \(first: '12,50', row 2\)"):
         clean([order("1", amount="10.00"), order("2", amount="12,50")])
+
+
+def test_a_preset_may_name_the_currency_so_that_a_plan_need_not(tmp_path: Path) -> None:
+    preset = tmp_path / "shop.toml"
+    names = ("order_id", "customer_id", "ordered_at", "amount")
+    columns = "\n".join(f'{name} = "{name}"' for name in names)
+    preset.write_text(
+        f'title = "a shop with two"\ntable = "orders"\n[columns]\n{columns}\n[keep]\n'
+        'currency = "currency"\n[rules]\ncurrency = "EUR"\n'
+    )
+    frame = pd.DataFrame(
+        {"order_id": ["1", "2"], "customer_id": ["ann", "bob"], "amount": [20.0, 35.0],
+         "ordered_at": "2024-05-01", "currency": ["EUR", "CHF"]}
+    )  # fmt: skip
+    orders = cx.clean_orders(cx.read(frame, preset=str(preset)), timezone="UTC")
+    assert orders.table["order_id"].execute().tolist() == ["1"]
+    assert orders.losses["rule"].tolist() == ["other_currency"]

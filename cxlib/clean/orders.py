@@ -75,8 +75,9 @@ def clean_orders(
     timezone : str
         The shop's own clock, an IANA name. Stamps with an offset are converted to it once.
     currency : str, optional
-        The one to keep, where the export mixes several. All else is lost as ``other_currency``,
-        before any other rule of an order, and its money is in no sum.
+        The one to keep, where the export mixes several; the preset's word, or else none. All
+        else is lost as ``other_currency``, before any other rule of an order, and its money is in
+        no sum.
     max_loss : float, default 0.3
         Share of the raw rows, or of their revenue, beyond which the loss is an error. Revenue
         counts by its size: refunds lost do not make up for orders lost. What ``currency`` and
@@ -159,9 +160,10 @@ def clean_orders(
     kept = recalled(raw, ORDERS, given, max_loss)
     if kept is not None:
         return kept
+    rules = raw.preset.rules if raw.preset else Rules()
+    currency = currency or rules.currency
     _check_columns(raw, currency)
     clock = check_clock(raw, timezone, naive, date_format)
-    rules = raw.preset.rules if raw.preset else Rules()
     skipped = check_skipped(skip_rules, rules)
     said = decimal or (rules.decimal if "decimal" in rules.model_fields_set else None)
     check_choice("decimal", said or ".", [".", ","])
@@ -354,7 +356,8 @@ def _one_currency(orders: ir.Table, currency: str | None) -> ir.Table:
     if currency is None and len(counts) > 1:
         shown = listed(f"{name} {n:,}" for name, n in counts.items())
         raise DataError(
-            f"orders: 'currency' mixes {shown}; choose one with currency={next(iter(counts))!r}"
+            f"orders: 'currency' mixes {shown}; choose one with currency={next(iter(counts))!r}, "
+            "or under [rules] in a preset of your own"
         )
     if currency is None or not counts:
         return orders

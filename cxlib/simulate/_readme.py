@@ -34,7 +34,7 @@ The shop stands in London (`timezone="Europe/London"`), sells in GBP, and is obs
 |---|---|---|
 | `orders.csv` | one row per line item of an order, newest first, as Shopify exports it (`preset="shopify"`). Name, Email, Created at and the line's own columns stand on every row, all others on an order's first row only. Street, phone and other personal columns are blank. | {orders} |
 | `events.parquet` | one row per delivered event of the web shop, 2024-10-01 to 2024-12-31; `occurred_at` in UTC, `value` in pounds: of the session's cart, on cart, checkout and purchase | {events} |
-| `exposures.csv` | one row per exposure of a customer (`user_id` is the e-mail in small letters, as in the cleaned orders) to a variant of the checkout, November 2024; stamps in UTC | {exposures} |
+| `exposures.csv` | one row per exposure of a customer (`user_id` is the e-mail in small letters, as in the cleaned orders) to a variant of the checkout, first in November 2024, some once more in December; stamps in UTC | {exposures} |
 | `responses.csv` | one row per survey answer, one to eight days after an order; stamps with London's offset | {responses} |
 
 ## The truth

@@ -23,6 +23,7 @@ class Rules(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     encoding: str | None = None
+    currency: str | None = None
     timestamps: Literal["local", "utc", "offset"] = "local"
     epoch: Literal["s", "ms", "us"] | None = None
     date_format: str | None = None
