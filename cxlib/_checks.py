@@ -23,7 +23,15 @@ class CxError(ValueError):
 
 
 class ColumnError(CxError):
-    """A column is missing or has the wrong type."""
+    """A column is missing or has the wrong type.
+
+    ``fault`` is what is wrong, without the ``advice`` for a table that was read: one that an
+    analysis made has no use for it.
+    """
+
+    def __init__(self, fault: str = "", advice: str = "") -> None:
+        super().__init__(f"{fault}{advice}")
+        self.fault = fault
 
 
 class DataError(CxError):
@@ -73,10 +81,6 @@ def lasting(seconds: float) -> str:
     return f"{number} {unit.removesuffix('s') if number == '1' else unit}"
 
 
-RENAME = " Rename with columns"
-"""Begins the advice for a table that was read; one that an analysis made has no use for it."""
-
-
 def check_columns(
     table: str, columns: Sequence[str], required: Iterable[str], *, optional: str | None = None
 ) -> None:
@@ -92,14 +96,14 @@ def check_columns(
         hints = "".join(f"{hint[:-1]} for {name!r}?" for name, hint in nearest.items() if hint)
         what = "column" if len(missing) == 1 else "columns"
         raise ColumnError(
-            f"{table}: no {what} {', '.join(map(repr, missing))}; it has {listed(columns)}."
-            f"{hints}{_remedy(missing[0], hints, optional)}"
+            f"{table}: no {what} {', '.join(map(repr, missing))}; it has {listed(columns)}.{hints}",
+            _remedy(missing[0], hints, optional),
         )
 
 
 def _remedy(missing: str, hints: str, optional: str | None) -> str:
     if optional is None:
-        return f"{RENAME}={{'{missing}': 'your name'}} in cx.read."
+        return f" Rename with columns={{'{missing}': 'your name'}} in cx.read."
     return f" Give another {optional}= or {optional}=None." if optional and not hints else ""
 
 

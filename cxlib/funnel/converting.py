@@ -17,7 +17,7 @@ from cxlib.funnel.any_order import first_done
 from cxlib.funnel.attribution import with_label
 from cxlib.funnel.chain import first_of, levels
 from cxlib.funnel.moments import microseconds_between, step_rows
-from cxlib.funnel.rule import Options, Rule, check_rule
+from cxlib.funnel.rule import Options, Rule, check_rule, microseconds_of
 from cxlib.funnel.seen import seen_events
 from cxlib.funnel.steps import Step
 from cxlib.sources import Source
@@ -197,7 +197,7 @@ def _counts(
     A conversion later than the last whole unit that was observed is not seen: units are whole
     for those who converted and for those who did not.
     """
-    unit, most = (length // dt.timedelta(microseconds=1) for length in (clock, longest))
+    unit, most = map(microseconds_of, (clock, longest))
     watched, passed = users["watched"], users["passed"]
     users = users.mutate(
         is_open=watched <= most,

@@ -10,8 +10,8 @@ import datetime
 
 import ibis.expr.types as ir
 
-from cxlib.funnel.rule import Rule
-from cxlib.funnel.stream import IN_ORDER, NEVER, carried, in_parts, in_turn, microseconds_of
+from cxlib.funnel.rule import Rule, microseconds_of
+from cxlib.funnel.stream import IN_ORDER, NEVER, carried, in_parts, in_turn
 
 
 def attempts_in_stream(seen: ir.Table, rule: Rule) -> ir.Table:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from cxlib.funnel.rule import Rule
+from cxlib.funnel.rule import Rule, microseconds_of
 from cxlib.funnel.stream import (
     IN_ORDER,
     NEVER,
@@ -16,7 +16,6 @@ from cxlib.funnel.stream import (
     in_parts,
     in_turn,
     is_plain,
-    microseconds_of,
 )
 
 

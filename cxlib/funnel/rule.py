@@ -92,7 +92,12 @@ class Rule:
 
 def interval(length: dt.timedelta) -> ir.Value:
     """Return a length as the engine's literal, in whole microseconds."""
-    return ibis.interval(microseconds=length // dt.timedelta(microseconds=1))
+    return ibis.interval(microseconds=microseconds_of(length))
+
+
+def microseconds_of(length: dt.timedelta) -> int:
+    """Return a length in whole microseconds."""
+    return length // dt.timedelta(microseconds=1)
 
 
 def days(length: dt.timedelta) -> str:

@@ -8,7 +8,6 @@ seen to come in their order, or the query fails.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from functools import cache, reduce
 from typing import Any
@@ -131,8 +130,3 @@ def carried(when: str, value: str, none: int) -> str:
     """
     value = f"case when {when} then {value} when is_new then {none} end"
     return f"last_value({value} ignore nulls) over ({SO_FAR})"
-
-
-def microseconds_of(length: datetime.timedelta) -> int:
-    """Return a length in whole microseconds."""
-    return length // datetime.timedelta(microseconds=1)

@@ -79,7 +79,8 @@ def _drawn(figure: matplotlib.figure.Figure, small: bool) -> bytes:
     """Return a figure that is laid out as PNG.
 
     ``savefig`` by itself would draw it twice and lay it out twice to find its edges; it draws
-    once where there is no layout engine, not even the one named "none".
+    once where there is no layout engine, not even the one named "none". What is packed afterwards
+    is not pressed before; PIL would import all of its formats to look for one not yet imported.
     """
     engine, edges = figure.get_layout_engine(), figure.get_tightbbox().padded(MARGIN_INCHES)
     file = io.BytesIO()

@@ -17,7 +17,7 @@ import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 
-from cxlib._checks import RENAME, ColumnError, ParameterError
+from cxlib._checks import ColumnError, ParameterError
 from cxlib._published import Fit, fit_to_show, is_published
 from cxlib.plot import _picture
 
@@ -207,8 +207,9 @@ def _expecting(draw: Callable[..., Axes]) -> Iterator[None]:
     try:
         yield
     except ColumnError as error:
-        told = str(error).partition(RENAME)[0]
-        raise ColumnError(f"{told} cx.plot.{draw.__name__} draws: {_wanted(draw)}.") from None
+        raise ColumnError(
+            f"{error.fault} cx.plot.{draw.__name__} draws: {_wanted(draw)}."
+        ) from None
 
 
 def axes(ax: Axes | None, width: float, height: float) -> Axes:

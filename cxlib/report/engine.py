@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from papermill.iorw import write_ipynb
 
-from cxlib.report.kernel import OwnKernelManager
+from cxlib.report.kernel import OwnKernelManager, is_run
 
 WRITE_SECONDS = 5.0
 """A report that is killed leaves a notebook this old at most."""
@@ -41,7 +41,7 @@ class RareWrites(NBClientEngine):
 
         def started(cell: NotebookNode, cell_index: int) -> None:
             nonlocal written, begun
-            begun += _is_run(cell)
+            begun += is_run(cell)
             moved(cell_index + 1, cells, begun)
             if time.monotonic() - written > WRITE_SECONDS:
                 write_ipynb(nb_man.nb, path)
@@ -80,9 +80,5 @@ def run(
         progress_bar=False,
         moved=moved,
     )
-    moved(len(done.cells) + 1, len(done.cells), sum(map(_is_run, done.cells)))
+    moved(len(done.cells) + 1, len(done.cells), sum(map(is_run, done.cells)))
     return done
-
-
-def _is_run(cell: NotebookNode) -> bool:
-    return cell.cell_type == "code" and bool(cell.source.strip())

@@ -17,6 +17,7 @@ from cxlib.clean.losses import lost_shares
 from cxlib.clean.rules import BY_CHOICE
 from cxlib.tables import CONTRACTS, Contract
 
+FORMS = {"revenue": "{:,.2f}", "rows": "{:,}"}
 ADVICE = {
     "duplicate_row": "export again without overlap, if these rows came from two files",
     "duplicate_order": "export one state of each order, the latest",
@@ -156,12 +157,9 @@ def _written(losses: pd.DataFrame) -> Iterator[str]:
     """Yield the account as lines of text, numbers as people read them."""
     text = losses.copy()
     for name in map(str, text):
-        if name.endswith("_share"):
-            text[name] = text[name].map("{:.1%}".format, na_action="ignore").fillna("–")
-        elif name == "revenue":
-            text[name] = text[name].map("{:,.2f}".format, na_action="ignore").fillna("–")
-        elif name == "rows":
-            text[name] = text[name].map("{:,}".format)
+        form = "{:.1%}" if name.endswith("_share") else FORMS.get(name)
+        if form is not None:
+            text[name] = text[name].map(form.format, na_action="ignore").fillna("–")
     widths = {name: max(len(name), *text[name].str.len()) for name in map(str, text)}
     for row in (dict(zip(text, text, strict=True)), *text.to_dict("records")):
         cells = (

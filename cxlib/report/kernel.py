@@ -27,6 +27,7 @@ from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.provisioning import LocalProvisioner
+from nbformat import NotebookNode
 from traitlets import default
 
 from cxlib._guard import guard
@@ -67,6 +68,11 @@ class CappedStream(OutStream):
 
 
 PRINTING = f"--IPKernelApp.outstream_class={__name__}.CappedStream"
+
+
+def is_run(cell: NotebookNode) -> bool:
+    """Say whether a kernel runs a cell, which then has a number in brackets."""
+    return cell.cell_type == "code" and bool(cell.source.strip())
 
 
 class PromptClient(AsyncKernelClient):

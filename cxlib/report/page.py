@@ -37,9 +37,8 @@ class PageExporter(TemplateExporter):
 
     file_extension = ".html"
     output_mimetype = "text/html"
-    default_preprocessors: List[Any] = List(
-        []
-    )  # each would check the whole notebook again, and do nothing
+    # each would check the whole notebook again, and do nothing
+    default_preprocessors: List[Any] = List([])
 
     def _create_environment(self) -> Environment:
         environment = super()._create_environment()

@@ -17,7 +17,7 @@ import nbformat
 from cxlib.headline import HEADLINE_MIME
 from cxlib.report import beside, history, page, privacy, secrets
 from cxlib.report.jobs import Job
-from cxlib.report.kernel import CUT
+from cxlib.report.kernel import CUT, is_run
 
 if TYPE_CHECKING:
     from cxlib.report.engine import Moved
@@ -195,8 +195,7 @@ def _run_notebook(task: Task, executed: Path, moved: Moved) -> nbformat.Notebook
         )
     finally:
         _keep_tidy(executed, task)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-    if any(cell.execution_count is None for cell in code):
+    if any(cell.execution_count is None for cell in notebook.cells if is_run(cell)):
         raise CutShortError("the notebook ended itself before its last cell")
     return notebook
 
@@ -256,6 +255,6 @@ def last_started(executed: Path) -> int | None:
     begun = [
         cell.metadata.get("papermill", {}).get("start_time") is not None
         for cell in notebook.cells
-        if cell.cell_type == "code" and cell.source.strip()
+        if is_run(cell)
     ]
     return sum(begun) or None

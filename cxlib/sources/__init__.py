@@ -227,12 +227,13 @@ class Loaded:
         table breaks the contract: who is left with nothing asks `check` why. A large table is
         looked at before, since both at once would take the memory of both.
         """
-        sound = keeps(self.table, self.contract).name("keeps")
         with reading(self.name):
-            if self.is_small and not self.is_trusted:
-                return reduced.filter(sound.as_scalar()).cache()
-            if not self.is_trusted and not sound.execute():
-                self.check()
+            if not self.is_trusted:
+                sound = keeps(self.table, self.contract).name("keeps")
+                if self.is_small:
+                    return reduced.filter(sound.as_scalar()).cache()
+                if not sound.execute():
+                    self.check()
             give_back(reduced)
             made = reduced.cache()
             give_back(made)
