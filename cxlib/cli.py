@@ -358,8 +358,7 @@ def list_presets() -> None:
     """Name the known formats."""
     from cxlib.sources import load_preset, presets
 
-    for name in presets():
-        click.echo(f"{name:<17} {load_preset(name).title}")
+    _say([f"{name:<17} {load_preset(name).title}" for name in presets()])
 
 
 @preset.command("show")
@@ -368,7 +367,7 @@ def show_preset(name: str) -> None:
     """Print the format NAME."""
     from cxlib.sources import preset_text
 
-    click.echo(preset_text(name), nl=False)
+    _say(preset_text(name).splitlines())
 
 
 @preset.command("new")

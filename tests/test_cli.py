@@ -251,11 +251,14 @@ def test_the_plans_of_this_project_name_its_notebooks() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of a shell")
-def test_who_stops_reading_is_no_fault(project: Path) -> None:
-    plan = write_plan(project, PLAN)
+@pytest.mark.parametrize(
+    "asked", ["run reports/plans/weekly.yml --dry-run", "preset list", "preset show ga4"]
+)
+def test_who_stops_reading_is_no_fault(project: Path, asked: str) -> None:
+    write_plan(project, PLAN)
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "cxlib.cli", "run", str(plan), "--dry-run"]
+    command = [sys.executable, "-m", "cxlib.cli", *asked.split()]
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=project, text=True)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
