@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import corpus
 import exports
+import pytest
 from click.testing import CliRunner, Result
 
 import cxlib as cx
@@ -46,8 +49,8 @@ def test_check_says_how_an_export_is_read_and_what_is_lost(tmp_path: Path) -> No
     strict = check(str(path), "--timezone", "Europe/Paris")
     assert strict.exit_code == 2
     assert (
-        "to fix: 59.5% is lost, most of it as cancelled, and cleaning stops above 30%"
-        in strict.stdout
+        "to fix: 59.5% is lost, most of it as cancelled, and cleaning stops above 30%; mend the "
+        "export, or allow more with --max-loss" in strict.stdout
     )
 
 
@@ -89,6 +92,37 @@ def test_check_of_what_cannot_be_used(tmp_path: Path) -> None:
     path.write_text(corpus.GOOD.replace("10.00", "n/a"))
     assert check(str(path), "--columns", "net_revenue=order_id").exit_code == 0
     assert check(str(path), "--timezone", "Mars").exit_code == 2
+
+
+GOOD = corpus.GOOD
+TWO_CURRENCIES = GOOD.replace("city", "Currency").replace("Paris", "Rome")
+
+
+@pytest.mark.parametrize(
+    ("export", "given", "remedy"),
+    [
+        (GOOD.replace("London", "Orléans").encode("cp1252"), "", "so give --encoding cp1252"),
+        (GOOD.encode("utf-16-le"), "", "give --encoding utf-16-le"),
+        (GOOD.replace("2024-05-01", "31/05/2024").encode(), "", "give --date-format"),
+        (re.sub(r"\d+\.\d+", '"1.234,5"', GOOD).encode(), "", "give --decimal , or fix"),
+        (TWO_CURRENCIES.encode(), "", "with --currency ROME"),
+        (GOOD.encode(), "--timezone Mars", "to fix: --timezone Mars is not a time zone"),
+        (GOOD.encode(), "--preset shopfy", "cx: --preset shopfy is not known"),
+        (
+            GOOD.replace("customer_id", "Customer's {id}").encode(),
+            "",
+            shlex.join(["--columns", "customer_id=Customer's {id}"]),
+        ),
+    ],
+)
+def test_check_says_what_can_be_typed(
+    tmp_path: Path, export: bytes, given: str, remedy: str
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(export)
+    told = check(str(path), *given.split())
+    assert told.exit_code == 2
+    assert remedy in told.output
 
 
 def test_check_says_what_was_put_right(tmp_path: Path) -> None:

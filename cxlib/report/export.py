@@ -60,7 +60,10 @@ def check_export(
     CxError
         It cannot be opened at all.
     """
-    raw = sources.read(source, preset, columns or None, encoding=encoding)
+    try:
+        raw = sources.read(source, preset, columns or None, encoding=encoding)
+    except CxError as error:
+        raise CxError(_for_the_shell(str(error))) from error
     lines = list(_how_read(raw))
     contract = _contract(raw, table)
     cleaner = getattr(clean, f"clean_{contract.name}")
@@ -80,22 +83,38 @@ def check_export(
     if too_much:
         lines.append(
             f"to fix: {_lost_share(cleaned):.1%} is lost, most of it as {_worst(cleaned)}, and cleaning "
-            f"stops above {max_loss:.0%}; mend the export, or allow more with max_loss"
+            f"stops above {max_loss:.0%}; mend the export, or allow more with --max-loss"
         )
     return Told((*lines, *_what_to_mend(cleaned)), is_usable=not too_much)
 
 
+OPTIONS = "columns|currency|date_format|decimal|encoding|naive|preset|timezone"
+QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+ARGUMENT = re.compile(
+    rf"""\b({OPTIONS})=({QUOTED}|\{{(?:{QUOTED}|[^'"}}])*\}})?(?P<advised> in cx\.read)?"""
+)
+"""One of Python's arguments in a message, its value where it has one, and whether it is advice."""
+
+
 def _for_the_shell(said: str) -> str:
     """Return a message with what to type at the command line in place of what to write in Python."""
-    found = re.search(r"columns=(\{.*?\}) in cx\.read", said)
-    if found is None:
-        return said
-    pairs = ast.literal_eval(found[1]).items()
-    options = " ".join(f"--columns {shlex.quote(f'{ours}={theirs}')}" for ours, theirs in pairs)
-    return said.replace(
-        found[0],
-        f"{options} here, and for reports a preset with the same under [columns] (cx preset new my_shop.toml)",
+    return ARGUMENT.sub(_option, said)
+
+
+def _option(argument: re.Match[str]) -> str:
+    name, written = argument[1], argument[2]
+    option = f"--{name.replace('_', '-')}"
+    if written is None:
+        return option
+    given = ast.literal_eval(written)
+    if not isinstance(given, dict):
+        return f"{option} {shlex.quote(given)}"
+    pairs = " ".join(
+        f"{option} {shlex.quote(f'{ours}={theirs}')}" for ours, theirs in given.items()
     )
+    if not argument["advised"]:
+        return pairs
+    return f"{pairs} here, and for reports a preset with the same under [columns] (cx preset new my_shop.toml)"
 
 
 def _how_read(raw: sources.Raw) -> Iterator[str]:
