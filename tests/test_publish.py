@@ -483,7 +483,7 @@ def test_a_former_good_page_of_the_same_day_outlives_a_failure(
         assert record["02_two"]["page_from"] == "2025-01-01T03:00:00Z"
         (note,) = soup_of(folder / "02_two.html").select("main > .former")
         assert "This page is from the run of 1 January 2025, 03:00 UTC." in note.text
-        assert f"The run of {failure}, 03:00 UTC failed" in note.text
+        assert f"The run of {failure}, 03:00 UTC failed; the index says why." in note.text
         index = soup_of(folder / "index.html")
         assert "The page of the run before, 1 January 2025" in index.select_one(".failed").text
         assert "1 of 2 reports are here; 1 failed." in index.header.text
@@ -662,6 +662,9 @@ def test_an_interrupted_run_publishes_what_was_done(project: Path) -> None:
     assert "1 of 2 reports are here" in soup_of(folder / "index.html").header.text
     published(project, force=False)
     assert MADE == ["02_two"], "what was done is not made again"
+    folder, _ = published(project, two="is interrupted")
+    (note,) = soup_of(folder / "02_two.html").select("main > .former")
+    assert note.text.endswith("UTC was interrupted before it made a new one.")
 
 
 def test_an_interrupted_run_without_any_page_publishes_nothing(project: Path) -> None:

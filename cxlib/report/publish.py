@@ -188,7 +188,10 @@ class _Run:
         elif result.status == SKIPPED:
             said |= self.former.carry(name, self.staging)
         else:
-            former = self._outlived(task, "failed; the index says why")
+            why = "failed; the index says why"
+            if result.status == INTERRUPTED:
+                why = "was interrupted before it made a new one"
+            former = self._outlived(task, why)
             said |= former or {"page": None}
             runs = f"notebooks/{name}.failed.ipynb" if former else ran
         if result.status != SKIPPED and (self.work.folder / ran).is_file():
