@@ -514,10 +514,13 @@ def test_what_belongs_to_a_page_stays_with_it(
     for _ in range(2):
         folder, record = published(project, two=end)
         two = record["02_two"]
-        assert {key: two[key] for key in ("page", "tables", "pdf")} == {
-            key: first["02_two"][key] for key in ("page", "tables", "pdf")
+        assert {key: two[key] for key in ("page", "tables")} == {
+            key: first["02_two"][key] for key in ("page", "tables")
         }
-        assert all((folder / name).is_file() for name in (two["tables"][0]["file"], two["pdf"]))
+        assert (folder / two["tables"][0]["file"]).is_file()
+        assert two["pdf"] is None, "the page says of which run it is; the PDF would not"
+        assert not (folder / "02_two.pdf").exists()
+        assert "02_two.pdf" not in (folder / "index.html").read_text()
         assert (folder / "notebooks" / "02_two.ipynb").stat().st_ino == whole
         assert two["executed_notebook"] == "notebooks/02_two.failed.ipynb"
         assert (folder / two["executed_notebook"]).stat().st_ino != whole

@@ -69,7 +69,8 @@ class Former:
     def outlive(self, task: Task, staging: Path, run: str, why: str) -> Record | None:
         """Put a report's good page into the new folder, marked; return what is said of it.
 
-        The mark says ``why`` the later run made no new one. A page made with other parameters, from another source say, answers another question.
+        The mark says ``why`` the later run made no new one; its PDF, which would bear none, is left
+        out. A page made with other parameters, from another source say, answers another question.
         """
         entry = self.reports.get(task.job.name)
         same = entry and entry["parameters"] == finite(task.job.parameters)
@@ -79,7 +80,9 @@ class Former:
         text = (self.folder / entry["page"]).read_text(encoding="utf-8")
         marked = page.as_former(text, said["page_from"], run, why)
         folders.replace_text(staging / entry["page"], marked)
-        return said
+        if said["pdf"]:
+            (staging / said["pdf"]).unlink(missing_ok=True)
+        return said | {"pdf": None}
 
     def _has_page(self, entry: Record) -> bool:
         return bool(entry["page"]) and (self.folder / entry["page"]).is_file()
