@@ -188,6 +188,16 @@ def test_repaired_faults_stand_in_the_file_as_often_as_listed(
     assert counted == {fault: _planted(made, fault) for fault in counted}
 
 
+def test_the_readme_tells_refunded_orders_from_their_rows(
+    heads: pd.DataFrame, cleaned: dict[str, cx.Cleaned]
+) -> None:
+    text = (COMMITTED / "README.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"refunded in part are of (\d+) orders", text)
+    notes = cleaned["orders"].notes.set_index("note")["rows"]
+    in_part = (heads["Financial Status"] == "partially_refunded").sum()
+    assert int(said) == in_part == notes["refund_netted"]
+
+
 def test_wrong_conversions_would_move_the_day_as_often_as_listed(
     made: cx.simulate.Sample, rows: pd.DataFrame
 ) -> None:

@@ -59,7 +59,8 @@ The shop stands in London (`timezone="Europe/London"`), sells in GBP, and is obs
 ## What is wrong in them
 Rows are raw rows, counted before exact repeats; revenue is pounds, Total less Refunded Amount.
 Where a rule is named, cleaning drops the rows and counts them under it in `.losses`; the others
-are kept.
+are kept. An order has a row for each of its lines: the rows refunded in part are of {part} orders, as
+`refund_netted` in `.notes` counts them.
 
 | file | fault | rule | rows | revenue |
 |---|---|---|---|---|
@@ -97,6 +98,7 @@ def readme(faults: pd.DataFrame, raw_rows: Mapping[str, int], seed: int, shop: S
         effect=(treated - control) * (1 - shop.organic_share) * 100,
         money=(treated - control) * TRIAL["order_value"],
         organic=shop.organic_share,
+        part=int(((shop.books["rule"] == "") & (shop.books["refunded"] > 0)).sum()),
         faults="\n".join(map(_row, faults.itertuples())),
     )
 
