@@ -335,7 +335,7 @@ def test_one_user_with_50000_events_is_counted_once(options: dict) -> None:
         (
             {"steps": ["view", cx.Step("cart", within="30 days")]},
             cx.ParameterError,
-            "within='30 days' of 'cart' is longer than the window of the funnel, 1 days",
+            "within='30 days' of 'cart' is longer than the window of the funnel, 1 day,",
         ),
         ({"exclude_scope": "users"}, cx.ParameterError, "Did you mean 'user'"),
         ({"order": "strikt"}, cx.ParameterError, "Did you mean 'strict'"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import ibis.expr.types as ir
 import pandas as pd
 
-from cxlib._checks import DataError, ParameterError, check_number
+from cxlib._checks import DataError, ParameterError, check_number, lasting
 from cxlib.funnel.attempts import attempts
 from cxlib.funnel.attribution import End, check_attribution, with_label
 from cxlib.funnel.layout import (
@@ -20,7 +20,7 @@ from cxlib.funnel.layout import (
     users_at_steps,
 )
 from cxlib.funnel.moments import with_short_ids
-from cxlib.funnel.rule import Order, Reentry, Rule, Scope, Ties, check_rule, days
+from cxlib.funnel.rule import Order, Reentry, Rule, Scope, Ties, check_rule
 from cxlib.funnel.seen import Account, seen_events, unlooked_events
 from cxlib.funnel.steps import Exclude, Step
 from cxlib.sources import Source, reading
@@ -211,8 +211,9 @@ def _check_counts(counts: pd.DataFrame, by: str | None, rule: Rule) -> None:
     n_open = int(counts["n_open"].sum())
     if n_open and not counts["n_1"].sum() and not counts["n_excluded"].sum():
         raise DataError(
-            f"events: of {n_open:,} users who did step one, nobody's window of {days(rule.window)} is over "
-            f"at the end of as_of={rule.as_of}; choose a shorter window= or a later as_of="
+            f"events: of {n_open:,} users who did step one, nobody's window of "
+            f"{lasting(rule.window.total_seconds())} is over at the end of as_of={rule.as_of}; choose "
+            "a shorter window= or a later as_of="
         )
 
 

@@ -11,7 +11,7 @@ from typing import Literal, TypedDict, get_args
 import ibis
 import ibis.expr.types as ir
 
-from cxlib._checks import ParameterError, check_choice, check_date, check_duration
+from cxlib._checks import ParameterError, check_choice, check_date, check_duration, lasting
 from cxlib.funnel.steps import Exclude, Kinds, Step, is_part
 from cxlib.tables import midnight_after
 
@@ -98,11 +98,6 @@ def interval(length: dt.timedelta) -> ir.Value:
 def microseconds_of(length: dt.timedelta) -> int:
     """Return a length in whole microseconds."""
     return length // dt.timedelta(microseconds=1)
-
-
-def days(length: dt.timedelta) -> str:
-    """Say a length in days."""
-    return f"{length / dt.timedelta(days=1):g} days"
 
 
 def check_rule(
@@ -209,5 +204,6 @@ def _check_lengths(rule: Rule) -> None:
         if step.length is not None and step.length > rule.window:
             raise ParameterError(
                 f"steps: within={step.within!r} of {step.name!r} is longer than the window of the "
-                f"funnel, {days(rule.window)}, which would end before; choose a longer window="
+                f"funnel, {lasting(rule.window.total_seconds())}, which would end before; choose a "
+                "longer window="
             )
