@@ -1,4 +1,4 @@
-"""Calendar periods of the shop's own clock: numbered in the engine, dated in numpy."""
+"""Periods of the shop's own calendar, numbered in the engine and dated in numpy; lengths of time."""
 
 from __future__ import annotations
 
@@ -61,3 +61,13 @@ class Calendar:
 def days_since_epoch(stamp: ir.TimestampValue) -> ir.IntegerValue:
     """Return whole days from 1970-01-01, in the engine."""
     return stamp.date().delta(ibis.date(str(EPOCH)), unit="day").cast("int64")
+
+
+def interval(length: dt.timedelta) -> ir.Value:
+    """Return a length as the engine's literal, in whole microseconds."""
+    return ibis.interval(microseconds=microseconds_of(length))
+
+
+def microseconds_of(length: dt.timedelta) -> int:
+    """Return a length in whole microseconds."""
+    return length // dt.timedelta(microseconds=1)

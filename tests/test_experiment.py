@@ -183,6 +183,18 @@ def test_an_outcome_counts_from_exposure_on_to_just_before_the_window_ends() -> 
     assert result.table["value"].tolist() == [0.0, 0.0]
 
 
+def test_a_window_is_not_cut_to_whole_seconds() -> None:
+    late = [("u0", "2024-05-01 00:00:01.4", 1.0), ("u2", "2024-05-01 00:00:01.5", 1.0)]
+    result = cx.experiment(
+        exposed(),
+        orders=ordered(late),
+        control="control",
+        as_of="2024-05-20",
+        metrics=[cx.Mean("net_revenue", within="1.5 seconds")],
+    )
+    assert result.table["value_control"].tolist() == [1 / 100]
+
+
 def test_users_whose_window_is_not_over_are_left_out_and_counted() -> None:
     exposures = exposed(200)
     exposures.loc[:49, "exposed_at"] = pd.Timestamp("2024-05-10 00:00:01")

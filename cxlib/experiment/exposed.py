@@ -9,6 +9,7 @@ from typing import NamedTuple
 import ibis
 import ibis.expr.types as ir
 
+from cxlib._calendar import interval
 from cxlib._checks import ParameterError, check_duration
 from cxlib.experiment.metrics import Metric, window
 from cxlib.experiment.quantities import Quantity
@@ -136,14 +137,10 @@ def _counts(rows: ir.Table, part: _Part) -> ir.Value:
     """Return whether a row lies in the window of ``part``: half open, so that windows abut."""
     at, exposed_at = rows["_at"], rows["exposed_at"]
     if part.before:
-        return (at < exposed_at) & (at >= exposed_at - _interval(part.before))
+        return (at < exposed_at) & (at >= exposed_at - interval(part.before))
     if part.within:
-        return (at >= exposed_at) & (at < exposed_at + _interval(part.within))
+        return (at >= exposed_at) & (at < exposed_at + interval(part.within))
     return at >= exposed_at
-
-
-def _interval(length: dt.timedelta) -> ir.Value:
-    return ibis.interval(seconds=int(length.total_seconds()))
 
 
 def _when_over(
@@ -151,5 +148,5 @@ def _when_over(
 ) -> ir.Value:
     if within is None:
         return value
-    over = units["exposed_at"] + _interval(within) <= end
+    over = units["exposed_at"] + interval(within) <= end
     return ibis.ifelse(over, value, ibis.null("float64"))

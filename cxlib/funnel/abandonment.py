@@ -9,11 +9,12 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from cxlib._calendar import interval
 from cxlib._checks import ColumnError, ParameterError, check_columns, check_number
 from cxlib._intervals import wilson
 from cxlib.funnel.moments import AT
 from cxlib.funnel.ratios import Sums, ratio_interval, share_interval
-from cxlib.funnel.rule import Rule, check_rule, interval
+from cxlib.funnel.rule import Rule, check_rule
 from cxlib.funnel.seen import seen_events
 from cxlib.sources import Source
 from cxlib.tables import EVENTS, NO_GROUP, group_label, is_empty

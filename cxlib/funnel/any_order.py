@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import ibis
 import ibis.expr.types as ir
 
+from cxlib._calendar import interval
 from cxlib.funnel.moments import moments, number_of, so_far
-from cxlib.funnel.rule import Rule, interval
+from cxlib.funnel.rule import Rule
 
 
 def attempts_in_any_order(rows: ir.Table, rule: Rule) -> ir.Table:

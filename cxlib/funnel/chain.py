@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
+from cxlib._calendar import interval
 from cxlib.funnel import exclusions, strict
 from cxlib.funnel.moments import AT, is_quick, moments, number_of, so_far
-from cxlib.funnel.rule import Rule, interval
+from cxlib.funnel.rule import Rule
 
 
 @dataclass(frozen=True, eq=False)

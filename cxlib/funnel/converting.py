@@ -11,13 +11,14 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from cxlib._calendar import microseconds_of
 from cxlib._checks import ParameterError, check_duration, check_number
 from cxlib._survival import kaplan_meier
 from cxlib.funnel.any_order import first_done
 from cxlib.funnel.attribution import with_label
 from cxlib.funnel.chain import first_of, levels
 from cxlib.funnel.moments import microseconds_between, step_rows
-from cxlib.funnel.rule import Options, Rule, check_rule, microseconds_of
+from cxlib.funnel.rule import Options, Rule, check_rule
 from cxlib.funnel.seen import seen_events
 from cxlib.funnel.steps import Step
 from cxlib.sources import Source

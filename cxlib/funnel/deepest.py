@@ -10,7 +10,8 @@ import datetime
 
 import ibis.expr.types as ir
 
-from cxlib.funnel.rule import Rule, microseconds_of
+from cxlib._calendar import microseconds_of
+from cxlib.funnel.rule import Rule
 from cxlib.funnel.stream import IN_ORDER, NEVER, carried, in_parts, in_turn
 
 

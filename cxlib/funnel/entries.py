@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from cxlib.funnel.rule import Rule, microseconds_of
+from cxlib._calendar import microseconds_of
+from cxlib.funnel.rule import Rule
 from cxlib.funnel.stream import (
     IN_ORDER,
     NEVER,

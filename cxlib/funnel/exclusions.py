@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import ibis
 import ibis.expr.types as ir
 
+from cxlib._calendar import interval
 from cxlib.funnel.moments import AT, so_far
-from cxlib.funnel.rule import Rule, interval
+from cxlib.funnel.rule import Rule
 
 if TYPE_CHECKING:
     from cxlib.funnel.chain import Level

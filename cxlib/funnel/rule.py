@@ -11,6 +11,7 @@ from typing import Literal, TypedDict, get_args
 import ibis
 import ibis.expr.types as ir
 
+from cxlib._calendar import interval
 from cxlib._checks import ParameterError, check_choice, check_date, check_duration, lasting
 from cxlib.funnel.steps import Exclude, Kinds, Step, is_part
 from cxlib.tables import midnight_after
@@ -88,16 +89,6 @@ class Rule:
     def without_exclusions(self) -> Rule:
         """Return the rule of attempts that look past what is excluded."""
         return replace(self, exclude=(), exclude_scope="attempt")
-
-
-def interval(length: dt.timedelta) -> ir.Value:
-    """Return a length as the engine's literal, in whole microseconds."""
-    return ibis.interval(microseconds=microseconds_of(length))
-
-
-def microseconds_of(length: dt.timedelta) -> int:
-    """Return a length in whole microseconds."""
-    return length // dt.timedelta(microseconds=1)
 
 
 def check_rule(

@@ -12,14 +12,14 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from cxlib._calendar import UNITS, WEEKDAYS, Calendar
+from cxlib._calendar import UNITS, WEEKDAYS, Calendar, interval
 from cxlib._checks import check_choice, check_number
 from cxlib.funnel.attempts import attempts
 from cxlib.funnel.attribution import check_attribution, with_label
 from cxlib.funnel.entries import depths_of_entries, is_told_by_entry
 from cxlib.funnel.layout import COUNTS, laid_out, numbers_of, users_at_steps
 from cxlib.funnel.moments import with_short_ids
-from cxlib.funnel.rule import Options, Rule, check_rule, interval
+from cxlib.funnel.rule import Options, Rule, check_rule
 from cxlib.funnel.seen import seen_events
 from cxlib.funnel.steps import Step
 from cxlib.funnel.stream import may_stream

@@ -9,9 +9,10 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from cxlib._calendar import interval
 from cxlib._checks import DataError, check_duration, check_number
 from cxlib._intervals import Moments, mean_interval, wilson
-from cxlib.journeys.visits import VISIT, as_interval, check_name, seconds_between, visits_of
+from cxlib.journeys.visits import VISIT, check_name, seconds_between, visits_of
 from cxlib.sources import Source
 
 LEFT_OUT = ("n_early", "n_ignored", "n_duplicates")
@@ -217,7 +218,7 @@ def _touches(
     )
     each = _visits_before(visits.rows, purchase)
     seen_since, n_early = _seen_since(each, purchase, lookback, length)
-    is_near = each["own_at"].notnull() | (each["began"] + as_interval(length) >= each["bought_at"])
+    is_near = each["own_at"].notnull() | (each["began"] + interval(length) >= each["bought_at"])
     found = each.filter((each["bought_at"] >= seen_since) & is_near)
     in_order = ibis.window(group_by=["user_id", "purchase"], order_by=["began", "visit"])
     found = found.mutate(place=ibis.row_number().over(in_order))
@@ -245,7 +246,7 @@ def _seen_since(
     first, n = each.aggregate(first=each["began"].min(), n=each["own_at"].count()).execute().iloc[0]
     if not n:
         raise DataError(f"events: nobody did {purchase!r} by as_of; there is nothing to lead to")
-    seen_since = ibis.timestamp(first.isoformat()) + as_interval(length)
+    seen_since = ibis.timestamp(first.isoformat()) + interval(length)
     n_early = int(each.filter(each["own_at"] < seen_since).count().execute())
     if n_early == n:
         raise DataError(

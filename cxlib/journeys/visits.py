@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from cxlib._calendar import interval
 from cxlib._checks import DataError, ParameterError, check_date, check_duration
 from cxlib._events import Account, observed_events
 from cxlib.sources import Source
@@ -147,14 +148,9 @@ def _cut_where_silent(rows: ir.Table, length: dt.timedelta) -> ir.Table:
     """Number each user's visits: a new one starts after a silence longer than ``length``."""
     of_user = ibis.window(group_by="user_id", order_by=["at", "event"])
     rows = rows.mutate(before=rows["at"].lag().over(of_user))
-    opens = rows["before"].isnull() | (rows["at"] > rows["before"] + as_interval(length))
+    opens = rows["before"].isnull() | (rows["at"] > rows["before"] + interval(length))
     so_far = ibis.window(group_by="user_id", order_by=["at", "event"], preceding=None, following=0)
     return rows.mutate(visit=opens.cast("int64").sum().over(so_far)).drop("before")
-
-
-def as_interval(length: dt.timedelta) -> ir.Value:
-    """Return a length as the engine's literal, in whole microseconds."""
-    return ibis.interval(microseconds=length // dt.timedelta(microseconds=1))
 
 
 def _placed(rows: ir.Table, day: dt.date, length: dt.timedelta) -> ir.Table:
@@ -164,7 +160,7 @@ def _placed(rows: ir.Table, day: dt.date, length: dt.timedelta) -> ir.Table:
     named = rows["place"].min(where=rows["label"].notnull()).over(whole())
     rows = rows.mutate(named=named, ended=rows["at"].max().over(whole()))
     label = rows["label"].max(where=rows["place"] == rows["named"]).over(whole())
-    is_open = rows["ended"] + as_interval(length) >= midnight_after(day)
+    is_open = rows["ended"] + interval(length) >= midnight_after(day)
     rows = rows.mutate(label=label.fill_null(NO_GROUP), is_open=is_open)
     return rows.drop("named", "ended")
 
