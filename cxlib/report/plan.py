@@ -106,7 +106,9 @@ def read_plan(path: Path) -> tuple[Plan, list[str]]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PlanError(f"{path}: cannot be read as YAML: {error}") from None
     if not isinstance(written, dict):
-        raise plan_error(path, ["the plan: must be a table of names and values"])
+        raise plan_error(
+            path, ["the plan: must be a table of names and values, its list called reports:"]
+        )
     mistakes: list[str] = []
     while True:
         try:
@@ -158,7 +160,16 @@ def _in_words(mistake: Any) -> str:
     known = sorted(kind.model_fields, key=lambda name: name in Asked.model_fields)
     place = "" if mistake["loc"] else "the plan: "
     either = " or a list of texts" if mistake["loc"][-1:] == ("str",) else ""  # of `Text`
-    return place + fault_in_words(mistake, known) + either
+    return place + fault_in_words(mistake, known) + either + _as_a_report(mistake)
+
+
+def _as_a_report(mistake: Any) -> str:
+    """Return how a report is written, where something else stood for one or for all."""
+    place, kind = mistake["loc"], mistake["type"]
+    if place[:1] != ("reports",) or len(place) > 2 or kind not in ("list_type", "model_type"):
+        return ""
+    name = mistake["input"] if isinstance(mistake["input"], str) else ""
+    return f"; write a report as '- notebook: {name or '01_cohort_retention'}'"
 
 
 def plan_error(path: Path, mistakes: Sequence[str]) -> PlanError:
