@@ -139,9 +139,9 @@ def check_number(
 
 def _range(low: float, high: float, open_low: bool) -> str:
     if math.isinf(low):
-        return "of any size" if math.isinf(high) else f"up to {high:g}"
-    bottom = f"above {low:g}" if open_low else f"from {low:g}"
-    return bottom if math.isinf(high) else f"{bottom} to {high:g}"
+        return "of any size" if math.isinf(high) else f"up to {high:,g}"
+    bottom = f"above {low:,g}" if open_low else f"from {low:,g}"
+    return bottom if math.isinf(high) else f"{bottom} to {high:,g}"
 
 
 def check_date(name: str, value: str | dt.date) -> dt.date:

@@ -517,7 +517,7 @@ def test_customers_without_a_purchase_are_counted(orders: pd.DataFrame, fit: Ltv
 @pytest.mark.parametrize(
     ("argument", "says"),
     [
-        ({"horizon_days": 0}, "horizon_days=0 is out of range; give one above 0 to 3653"),
+        ({"horizon_days": 0}, "horizon_days=0 is out of range; give one above 0 to 3,653"),
         ({"horizon_days": 5000}, "horizon_days=5000 is out of range"),
         ({"discount_rate": -0.1}, "discount_rate=-0.1 is out of range; give one from 0"),
         ({"margin": 0}, "margin=0 is out of range"),

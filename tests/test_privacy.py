@@ -12,6 +12,8 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from browser import CHROMIUM
 from hypothesis import given, settings
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from report_project import ORDERS, write_notebook, write_orders, write_plan
 
 import cxlib as cx
+from cxlib._checks import check_number
 from cxlib._guard import AS_TEXT, guard
 from cxlib._published import fit_to_show
 from cxlib.cli import main
@@ -367,6 +370,17 @@ def test_a_word_of_the_notebook_itself_is_no_id(tmp_path: Path) -> None:
     assert privacy.ids_in(said, None) == {"net_revenue_2"}
     assert privacy.ids_in(said, None, own_words="table['net_revenue_2']") == set()
     assert privacy.ids_in(["KeyError: 'revenu'", "ValueError: 'C-17'"], None) == set()
+
+
+def test_a_limit_that_is_somebodys_number_is_told(tmp_path: Path) -> None:
+    ids = pa.table({"customer_id": ["3653", "3654"]})
+    pq.write_table(ids, tmp_path / "orders.parquet")
+    with pytest.raises(cx.ParameterError) as caught:
+        check_number("horizon_days", 0, 0, 3653, open_low=True)
+    told = f"{caught.value}, customer 3654"
+    assert privacy.masked(told, privacy.ids_in(told, tmp_path)) == (
+        "horizon_days=0 is out of range; give one above 0 to 3,653, customer …"
+    )
 
 
 @pytest.mark.parametrize("way", ["to_string", "to_html", "__repr__", "_repr_html_"])
