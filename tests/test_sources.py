@@ -383,6 +383,11 @@ def test_a_preset_of_ones_own_is_a_toml_file(tmp_path: Path) -> None:
             '[columns]\na = "b"\n[rules]\ntest_tag = []',
             "rules.test_tag: unknown; known are .*Did you mean 'test_tags'",
         ),
+        ('encoding = "cp1252"\n[columns]\na = "b"', r"preset: encoding: stands under \[rules\]$"),
+        (
+            'max_loss = 1\n[columns]\na = "b"\n[rules]\nexclude = ["x"]',
+            "exclude: says nothing of a format; the notebook gives it to cx.clean_orders; max_loss: ",
+        ),
         ('table = "order"\n[columns]\na = "b"', "table: .*'orders'"),
         ('name = "x"\n[columns]\na = "b"', "is not a preset: .*name"),
     ],

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
@@ -197,10 +198,24 @@ def _preset(stem: str, text: str, shown: str) -> Preset:
             raise ParameterError(f"preset={shown!r} is not a preset: name: it is the file's own")
         return Preset.model_validate({**written, "name": stem})
     except ValidationError as error:
-        faults = (fault_in_words(one, _known(one["loc"])) for one in error.errors())
-        raise ParameterError(f"preset={shown!r} is not a preset: {'; '.join(faults)}") from None
+        faults = "; ".join(map(_in_words, error.errors()))
+        raise ParameterError(f"preset={shown!r} is not a preset: {faults}") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ParameterError(f"preset={shown!r} is not a preset: {error}") from None
+
+
+OF_CLEANING = ("exclude", "max_loss", "timezone")
+"""What each cleaning is told anew, whatever the format."""
+
+
+def _in_words(mistake: Mapping[str, Any]) -> str:
+    """Return what is wrong with a preset, and where a name stands that stood elsewhere."""
+    *above, name = mistake["loc"]
+    if mistake["type"] == "extra_forbidden" and name in OF_CLEANING:
+        return f"{name}: says nothing of a format; the notebook gives it to cx.clean_orders"
+    if mistake["type"] == "extra_forbidden" and not above and name in Rules.model_fields:
+        return f"{name}: stands under [rules]"
+    return fault_in_words(mistake, _known(mistake["loc"]))
 
 
 def _known(place: tuple[int | str, ...]) -> list[str]:
