@@ -150,7 +150,8 @@ def show(table: pd.DataFrame, *, rows: int | None = None, name: str | None = Non
     Returns
     -------
     Shown
-        Displays as a table. Columns are known by their names: ``…_rate`` and ``…_share`` are
+        Displays as a table where it is the last line of a cell, as all that Jupyter shows; for two
+        in one cell write ``display(cx.show(a), cx.show(b))``. Columns are known by their names: ``…_rate`` and ``…_share`` are
         shares, ``lift…`` and ``…total_error`` relative changes, ``…revenue…``, ``cart_value`` and ``ltv``
         money, ``p_value`` a chance; ``rate_difference`` is written in percentage points; the two ends
         of an interval share a column; a time span is written in the unit that suits it. Other fractions keep three significant digits; a dash stands for what is not known. In a published report the
