@@ -450,7 +450,7 @@ def test_bad_arguments_say_what_to_do(name: str, given: dict, message: str) -> N
 
 def test_a_day_is_too_short_for_many_steps() -> None:
     steps = tuple(f"step {k}" for k in range(50))
-    with pytest.raises(cx.ParameterError, match="the period of 1 days is too short for 50 steps"):
+    with pytest.raises(cx.ParameterError, match="the period of 1 day is too short for 50 steps"):
         cx.simulate.events(
             5, start="2024-01-01", as_of="2024-01-01", seed=1, steps=steps,
             step_probabilities=(0.5,) * 49,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from cxlib._checks import ParameterError, check_number
+from cxlib._checks import ParameterError, check_number, lasting
 from cxlib.simulate._draws import (
     Floats,
     Ints,
@@ -114,28 +114,15 @@ def events(
     check_number("sessions_per_user", sessions_per_user, 1)
     check_number("noise_per_session", noise_per_session, 0)
     check_number("stray_share", stray_share, 0, 1)
-    check_positive(**{f"countries[{name!r}]": share for name, share in countries.items()})
-    check_positive(**{f"devices[{name!r}]": share for name, share in devices.items()})
-    check_positive(**{f"first_channels[{name!r}]": one for name, one in first_channels.items()})
-    check_positive(**{f"later_channels[{name!r}]": one for name, one in later_channels.items()})
+    _check_shares(countries=countries, devices=devices)
+    _check_shares(first_channels=first_channels, later_channels=later_channels)
     check_positive(cart_value=cart_value)
-    longest = LONGEST_STEP * len(steps)
-    if period.seconds <= longest + LEAD_SECONDS:
-        raise ParameterError(
-            f"the period of {period.days} days is too short for {len(steps)} steps"
-        )
+    longest = _check_is_long_enough(period, steps)
 
     rng = generator(seed)
     user = np.repeat(np.arange(n, dtype=np.int64), 1 + rng.poisson(sessions_per_user - 1, n))
     opened = rng.integers(LEAD_SECONDS, period.seconds - longest, size=len(user))
-    parts = [
-        _funnel(rng, opened, passes),
-        _noise(rng, opened, noise_per_session, len(steps)),
-        _strays(rng, user, opened, stray_share, n, len(steps)),
-    ]
-    session, event, seconds = (np.concatenate(column) for column in zip(*parts, strict=True))
-    by_time = np.argsort(seconds * len(user) + session, kind="stable")
-    session, event, seconds = session[by_time], event[by_time], seconds[by_time]
+    session, event, seconds = _log(rng, user, opened, passes, noise_per_session, stray_share)
     country = pick(rng, [*countries.values()], n)
     device = pick(rng, [*devices.values()], len(user))
     first = _first_sessions(user, opened, n)
@@ -172,8 +159,43 @@ def _check_steps(steps: Sequence[str], probabilities: Sequence[float]) -> Floats
     return np.asarray(probabilities, float)
 
 
+def _check_shares(**shares: Mapping[str, float]) -> None:
+    for what, names in shares.items():
+        check_positive(**{f"{what}[{name!r}]": share for name, share in names.items()})
+
+
+def _check_is_long_enough(period: Period, steps: Sequence[str]) -> int:
+    """Return how many seconds a session may take."""
+    longest = LONGEST_STEP * len(steps)
+    if period.seconds <= longest + LEAD_SECONDS:
+        raise ParameterError(
+            f"the period of {lasting(period.days * 86_400)} is too short for {len(steps)} steps"
+        )
+    return longest
+
+
 def _text(names: Iterable[str]) -> pd.Series:
     return pd.Series(list(names), dtype="str")
+
+
+def _log(
+    rng: np.random.Generator,
+    user: Ints,
+    opened: Ints,
+    passes: Floats,
+    noise_per_session: float,
+    stray_share: float,
+) -> tuple[Ints, Ints, Ints]:
+    """Return session, event and second of all that happens, in order of time, then of session."""
+    n_steps, n_users = len(passes) + 1, int(user[-1]) + 1
+    parts = [
+        _funnel(rng, opened, passes),
+        _noise(rng, opened, noise_per_session, n_steps),
+        _strays(rng, user, opened, stray_share, n_users, n_steps),
+    ]
+    session, event, seconds = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(seconds * len(user) + session, kind="stable")
+    return session[order], event[order], seconds[order]
 
 
 def _funnel(rng: np.random.Generator, opened: Ints, passes: Floats) -> tuple[Ints, Ints, Ints]:
