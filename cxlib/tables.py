@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
-from operator import or_
+from operator import and_
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -140,9 +140,9 @@ def check_types(table: ir.Table, contract: Contract) -> ir.Table:
                 f"{contract.name}: {column.name!r} is {dtype}, but must be {word}; "
                 f"clean the table with cx.clean_{contract.name} first"
             )
-        if not (isinstance(dtype, dt.Timestamp) and dtype.scale in (None, 6)):  # microseconds
-            casts[column.name] = value.cast(_CASTS[column.kind])
-    casts = {name: value for name, value in casts.items() if not value.equals(table[name])}
+        is_fit = dtype.is_string() or dtype.is_float64()
+        if not (is_fit or isinstance(dtype, dt.Timestamp) and dtype.scale in (None, 6)):
+            casts[column.name] = value.cast(_CASTS[column.kind])  # times: to microseconds
     return with_typed_nulls(table.mutate(**casts) if casts else table)
 
 
@@ -165,11 +165,18 @@ def check_rows(table: ir.Table, contract: Contract) -> None:
 
 def keeps(table: ir.Table, contract: Contract) -> ir.BooleanScalar:
     """Say in one look at the rows whether they keep the contract."""
-    filled = ~reduce(or_, (is_empty(table[name]) for name in contract.required))
+    filled = reduce(and_, (_is_filled(table[name]) for name in contract.required))
     n_sound = table.count(where=filled)
     if contract.key is not None:
         n_sound = table[contract.key].nunique(where=filled)
-    return (n_sound == table.count()) & (n_sound > 0)
+    return n_sound == ibis.greatest(table.count(), 1)
+
+
+def _is_filled(column: ir.Column) -> ir.BooleanColumn:
+    """Say where a column is not `is_empty`; null counts as no."""
+    if column.type().is_floating():
+        return ~column.isnan()
+    return column != "" if column.type().is_string() else column.notnull()
 
 
 def is_empty(column: ir.Column) -> ir.BooleanColumn:

@@ -367,7 +367,7 @@ def test_futures_spread_as_a_simulation_order_by_order_does() -> None:
 def fit_base(rows: pd.DataFrame) -> Any:
     from cxlib.ltv.base import Base
 
-    return Base(rows, 0)
+    return Base({str(name): rows[name].to_numpy() for name in rows}, 0)
 
 
 def test_a_sample_of_a_large_base_tells_its_chance(

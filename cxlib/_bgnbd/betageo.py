@@ -35,6 +35,7 @@ _LEAVING = tuple(
     {"a": a, "b": b} for a, b in ((0.5, 2.0), (0.01, 50.0), (0.05, 0.05), (30.0, 120.0))
 )
 _AT_ONCE = 10_000
+_PLACES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 
 def prepare(frequency: Numbers, recency: Numbers, age: Numbers, *, first: int) -> Fitter:
@@ -81,14 +82,13 @@ def orders_if_alive(
     pole at a = 1 or a + b = 1, and adds positive terms alone.
     """
     r, alpha, a, b = (values[name] for name in BOX)
-    places, weights = np.polynomial.legendre.leggauss(24)
     x, now = frequency[:, None], alpha + age[:, None]
     log_end = np.log1p(np.reshape(horizon, (-1, 1)) / now)
-    log_time = log_end * (places + 1) / 2
+    log_time = log_end * (_PLACES + 1) / 2
     time = np.expm1(log_time)
     alive = _mean_survival(r + x + 1, a, b + x + first, time)
     rate = (r + x) * alive * np.exp(log_time) * log_end / 2
-    return np.stack([(rate * np.exp(-discount * now * time)) @ weights for discount in discounts])
+    return np.stack([(rate * np.exp(-discount * now * time)) @ _WEIGHTS for discount in discounts])
 
 
 def draw_rates(

@@ -37,6 +37,7 @@ from cxlib._bgnbd.unique import told_apart
 
 BOX = {"r": (-10, 5), "alpha": (-12, 12), "s": (-10, 5), "beta": (-12, 12)}
 _AT_ONCE = 300
+_PLACES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 _LEAVING = tuple(
     {"s": s, "beta": beta} for s, beta in ((0.5, 1.0), (0.01, 1.0), (0.02, 0.0001), (30.0, 60.0))
 )
@@ -83,15 +84,14 @@ def orders_if_alive(
     Without discount this is equation (41) of the note less P(alive), with no pole at s = 1.
     """
     r, alpha, s, beta = (values[name] for name in BOX)
-    places, weights = np.polynomial.legendre.leggauss(24)
     now = beta + age[:, None]
     log_end = np.log1p(np.reshape(horizon, (-1, 1)) / now)
     log_end = np.minimum(log_end, 40 / max(s - 1, 0.1))
-    log_time = log_end * (places + 1) / 2
+    log_time = log_end * (_PLACES + 1) / 2
     rate = ((r + frequency) / (alpha + age))[:, None] * now
     rate = rate * np.exp((1 - s) * log_time) * log_end / 2
     time = now * np.expm1(log_time)
-    return np.stack([(rate * np.exp(-discount * time)) @ weights for discount in discounts])
+    return np.stack([(rate * np.exp(-discount * time)) @ _WEIGHTS for discount in discounts])
 
 
 def draw_rates(

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial.chebyshev import chebvander
 
 from cxlib._bgnbd import Model, told_apart
 from cxlib.ltv.base import Numbers
@@ -44,16 +45,29 @@ class Ahead:
     def of_pairs(self, values: Mapping[str, float]) -> Numbers:
         """Return `if_alive` of each of `pairs`, read off series over T where these are exact.
 
-        For each frequency ``NODES`` ages are computed: those of Chebyshev in the log of alpha + T
-        (beta + T, where that is less). The last terms of their series tell how far it is from the
-        truth: where that is more than ``CLOSE``, as where customers leave within days, all ages
-        are computed.
+        They are computed one by one where a frequency has few ages, or its series is vague.
         """
         frequency, age = self.pairs
+        counts = told_apart(frequency)[1]
+        read_off = np.bincount(counts)[counts] > NODES
+        found = np.empty((len(self.discounts), len(age)))
+        if read_off.any():
+            found[:, read_off], is_close = self._series(values, frequency[read_off], age[read_off])
+            read_off[read_off] = is_close
+        found[:, ~read_off] = self._orders(values, frequency[~read_off], age[~read_off])
+        return found
+
+    def _series(
+        self, values: Mapping[str, float], frequency: Numbers, age: Numbers
+    ) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+        """Return orders read off series over T, and whether these are close enough to the truth.
+
+        For each frequency ``NODES`` ages are computed: those of Chebyshev in the log of alpha + T
+        (beta + T, where that is less). The last terms of their series tell how far it is from the
+        truth: more than ``CLOSE`` where customers leave within days.
+        """
         counts, count = told_apart(frequency)
         first = np.searchsorted(count, np.arange(len(counts)))
-        if len(counts) * NODES >= len(age):
-            return self._orders(values, frequency, age)
         shift = min(values["alpha"], values.get("beta", np.inf))
         log_age = np.log(shift + age)
         low, high = np.minimum.reduceat(log_age, first), np.maximum.reduceat(log_age, first)
@@ -62,18 +76,15 @@ class Ahead:
         angles = (2 * np.arange(NODES) + 1) * np.pi / (2 * NODES)
         ages = np.exp(middle[:, None] + half[:, None] * np.cos(angles)) - shift
         known = self._orders(values, counts.repeat(NODES), np.maximum(ages, 0).ravel())
-        known = known.reshape(2, len(counts), NODES)
+        known = known.reshape(-1, len(counts), NODES)
         waves = np.cos(np.outer(np.arange(NODES), angles)) * 2 / NODES
         waves[0] /= 2
         series = known @ waves.T
-        place = np.arccos(np.clip((log_age - middle[count]) / half[count], -1, 1))
-        basis = np.cos(place[:, None] * np.arange(NODES))
-        found = np.einsum("pk,dpk->dp", basis, series[:, count])
-
+        place = np.clip((log_age - middle[count]) / half[count], -1, 1)
+        bases = np.split(chebvander(place, NODES - 1), first[1:])
+        found = [series[:, number] @ basis.T for number, basis in enumerate(bases)]
         error = np.abs(series[..., -3:]).max(axis=-1)
-        vague = ~(error <= CLOSE * known.min(axis=-1)).all(axis=0)[count]
-        found[:, vague] = self._orders(values, frequency[vague], age[vague])
-        return found
+        return np.hstack(found), (error <= CLOSE * known.min(axis=-1)).all(axis=0)[count]
 
     def _orders(self, values: Mapping[str, float], frequency: Numbers, age: Numbers) -> Numbers:
         return self.model.orders_if_alive(

@@ -15,7 +15,7 @@ from cxlib.ltv.ahead import Ahead
 from cxlib.ltv.base import Numbers
 from cxlib.ltv.futures import realised
 from cxlib.ltv.replicates import around, bounds, sums, sums_over
-from cxlib.sources import join_frame
+from cxlib.sources import joined
 
 if TYPE_CHECKING:
     from cxlib.ltv.forecasts import LtvFit
@@ -28,11 +28,16 @@ def customers(fit: LtvFit, intervals: bool) -> ir.Table:
     """Return `LtvFit.customers`."""
     by_history = _by_history(fit, intervals)
     assert fit._histories is not None  # else there was no history either
-    rows = join_frame(fit._histories, by_history, ["history"])
+    return joined(_forecast, fit._histories, by_history, fit.by, intervals)
+
+
+def _forecast(histories: ir.Table, told: ir.Table, by: str | None, intervals: bool) -> ir.Table:
+    """Put what the models say of each history to the customers who have it."""
+    rows = histories.join(told, "history")
     spend = rows["level"] + rows["slope"] * rows["monetary_value"]
     found = {
         "customer_id": rows["customer_id"],
-        **({fit.by: rows["segment"]} if fit.by is not None else {}),
+        **({by: rows["segment"]} if by is not None else {}),
         **{
             name: rows[name]
             for name in ("n_orders", "days_since_last", "p_alive", "expected_orders")

@@ -131,9 +131,8 @@ def _cohorts(fit: LtvFit) -> Check:
 def _of_segments(fit: LtvFit) -> dict[str, Flags]:
     """Return the rows of each segment that has repeat customers enough to be judged."""
     base = fit.base
-    names = base.rows["segment"].to_numpy()
     again: Numbers = np.where(base.frequency > 0, base.n, 0.0)
-    rows = {name: names == name for name in base.segments}
+    rows = {name: base.segment == number for number, name in enumerate(base.segments)}
     return {name: one for name, one in rows.items() if again[one].sum() >= ENOUGH_REPEAT_CUSTOMERS}
 
 
@@ -183,7 +182,7 @@ def _refunds(fit: LtvFit) -> Check:
     name = "refunds are netted"
     if fit._rows is None:
         return Check(name, None, math.nan, "not known: the orders are not at hand")
-    days = purchase_days(fit._rows)
+    days = purchase_days(fit._rows())
     spend, bought = days["spend"], days["bought"]
     sums = days.aggregate(
         back=spend.sum(where=~bought).fill_null(0.0), revenue=spend.sum(where=bought)

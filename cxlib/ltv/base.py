@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import ibis.expr.types as ir
 import numpy as np
@@ -14,11 +16,11 @@ import pandas as pd
 from cxlib._bgnbd import told_apart
 from cxlib.ltv.histories import (
     counted,
-    histories,
     in_words,
     load_orders,
     nobody,
-    purchase_days,
+    seen_histories,
+    seen_orders,
 )
 from cxlib.sources import Source
 
@@ -32,7 +34,7 @@ class Base:
     A reduction of the whole base: those who came once, most of a shop, share few rows.
     """
 
-    rows: pd.DataFrame
+    rows: Mapping[str, npt.NDArray[Any]]
     n_without_purchase: int
 
     @classmethod
@@ -41,15 +43,15 @@ class Base:
         key = [
             name for name in ("history", "monetary_value", "segment") if name in customers.columns
         ]
-        rows = counted(customers, key)
+        rows = counted(customers, *key)
         n_others = int((rows["history"] < 0).sum())  # they come first
-        purchasers = rows.iloc[n_others:].reset_index(drop=True)  # columns are put beside
-        return cls(purchasers, int(rows["n"].iloc[:n_others].sum()))
+        purchasers = {name: column[n_others:] for name, column in rows.items()}
+        return cls(purchasers, int(rows["n"][:n_others].sum()))
 
     @cached_property
     def n(self) -> Numbers:
         """Customers behind each row."""
-        return self.rows["n"].to_numpy(float)
+        return self.rows["n"].astype(float)
 
     @cached_property
     def frequency(self) -> Numbers:
@@ -59,7 +61,8 @@ class Base:
     @cached_property
     def spend(self) -> Numbers:
         """Mean spend of a repeat purchase of each row."""
-        return self.rows["monetary_value"].to_numpy(float)
+        found: Numbers = self.rows["monetary_value"]
+        return found
 
     @property
     def history(self) -> npt.NDArray[np.intp]:
@@ -78,32 +81,49 @@ class Base:
 
     @cached_property
     def _numbered(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
-        return told_apart(self.rows["history"].to_numpy())
+        return told_apart(self.rows["history"])
 
     @cached_property
     def n_by_history(self) -> Numbers:
         """Customers behind each of `histories`."""
         return np.bincount(self.history, self.n).astype(float)
 
-    @cached_property
+    @property
     def segments(self) -> list[str]:
-        """Names of the segments; one without a name where there are none."""
-        return sorted(self.rows["segment"].unique()) if "segment" in self.rows else [""]
+        """Names of the segments, in order; one without a name where there are none."""
+        return self._by_segment[1]
+
+    @property
+    def segment(self) -> npt.NDArray[np.intp]:
+        """Number of each row's segment in `segments`."""
+        return self._by_segment[0]
+
+    @cached_property
+    def _by_segment(self) -> tuple[npt.NDArray[np.intp], list[str]]:
+        if "segment" not in self.rows:
+            return np.zeros(len(self.n), np.intp), [""]
+        code, names = pd.factorize(self.rows["segment"], sort=True)
+        return code, list(names)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
         """One row per segment (its number) and history (likewise): ``n``, and their summed ``spend``."""
-        number = {name: place for place, name in enumerate(self.segments)}
-        segment = self.rows["segment"].map(number) if "segment" in self.rows else 0
-        rows = pd.DataFrame({"n": self.n, "spend": self.n * self.spend, "history": self.history})
-        return rows.assign(segment=segment).groupby(["segment", "history"], as_index=False).sum()
+        rows = pd.DataFrame(
+            {
+                "segment": self.segment,
+                "history": self.history,
+                "n": self.n,
+                "spend": self.n * self.spend,
+            }
+        )
+        return rows.groupby(["segment", "history"], as_index=False).sum()
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What was seen by ``as_of``: orders, a table of histories made of them, and its base."""
+    """What was seen by ``as_of``: a way to the orders, a table of histories made of them, its base."""
 
-    rows: ir.Table
+    rows: Callable[[], ir.Table]
     customers: ir.Table
     base: Base
     currency: str | None
@@ -111,9 +131,9 @@ class Seen:
     @classmethod
     def of(cls, orders: Source, as_of: dt.date, by: str | None) -> Seen:
         """Reduce orders, of which at least one customer must have bought."""
-        rows, currency, loaded = load_orders(orders, as_of, by)
-        customers = loaded.hold(histories(purchase_days(rows), as_of))
+        loaded, currency = load_orders(orders, as_of)
+        customers = loaded.hold(seen_histories, as_of, by)
         base = Base.of(customers)
-        if not len(base.rows):
+        if not len(base.n):
             raise nobody(orders, as_of)
-        return cls(rows, customers, base, currency)
+        return cls(partial(seen_orders, loaded.table, as_of, by), customers, base, currency)

@@ -197,12 +197,16 @@ def check_repeats(base: Base, as_of: dt.date) -> tuple[int, int]:
 
 def _parameters(model: Model, *fits: Fit) -> pd.DataFrame:
     meanings = {**model.meanings, **SPEND_MEANINGS}
-    rows = [
-        (name, value, fit.standard_errors[name], meanings[name])
-        for fit in fits
-        for name, value in fit.values.items()
-    ]
-    return pd.DataFrame(rows, columns=["parameter", "value", "standard_error", "meaning"])
+    values = {name: value for fit in fits for name, value in fit.values.items()}
+    errors = {name: error for fit in fits for name, error in fit.standard_errors.items()}
+    return pd.DataFrame(
+        {
+            "parameter": list(values),
+            "value": list(values.values()),
+            "standard_error": [errors[name] for name in values],
+            "meaning": [meanings[name] for name in values],
+        }
+    )
 
 
 def _guest_share(orders: Source) -> float:

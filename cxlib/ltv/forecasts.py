@@ -106,7 +106,7 @@ class LtvFit:
     _spend: dict[str, float] = field(repr=False)
     _histories: ir.Table | None = field(repr=False)
     _base: Base | None = field(repr=False)
-    _rows: ir.Table | None = field(default=None, repr=False)
+    _rows: Callable[[], ir.Table] | None = field(default=None, repr=False)
     _refits: Replicates | None = field(default=None, repr=False)
     _kept: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from cxlib._checks import DataError, check_date, listed
-from cxlib.sources import Loaded, Source, load, load_columns
+from cxlib.sources import Loaded, Source, fetched, load, load_columns
 from cxlib.tables import NO_GROUP, ORDERS, group_label, midnight_after
 
 HISTORY = ["frequency", "recency", "T"]
@@ -64,8 +64,8 @@ def ltv_summary(orders: Source, *, as_of: str | dt.date) -> ir.Table:
     0         ann          1       10  30            25.0
     """
     day = check_date("as_of", as_of)
-    rows, _, loaded = load_orders(orders, day)
-    loaded.check()
+    loaded, _ = load_orders(orders, day)
+    rows = seen_orders(loaded.check(), day)
     if rows.limit(1).count().execute() == 0:
         raise nobody(orders, day)
     customers, key = _by_customer(purchase_days(rows))
@@ -73,32 +73,35 @@ def ltv_summary(orders: Source, *, as_of: str | dt.date) -> ir.Table:
     return customers.select(*key, **_words(customers, day))
 
 
-def load_orders(
-    orders: Source, as_of: dt.date, by: str | None = None
-) -> tuple[ir.Table, str | None, Loaded]:
-    """Return the orders by the end of ``as_of``, and the one currency they are in, if they say it.
+def load_orders(orders: Source, as_of: dt.date) -> tuple[Loaded, str | None]:
+    """Return the orders, and the one currency of those by ``as_of``, if they say it.
 
-    With ``by`` each order carries its customer's ``segment``: the value at the first order. Their
-    rows are looked at where what is made of them is held.
+    Their rows are looked at where what is made of them is held.
     """
     loaded = load_columns(orders, ORDERS)
-    table = loaded.table
+    return loaded, _one_currency(loaded.table, as_of)
+
+
+def seen_orders(table: ir.Table, as_of: dt.date, by: str | None = None) -> ir.Table:
+    """Return the orders by the end of ``as_of``.
+
+    With ``by`` each carries its customer's ``segment``: the value at the first order.
+    """
     label = None if by is None else group_label(table, by, ORDERS, ANSWER)
     seen = table.filter(table["ordered_at"] < midnight_after(as_of))
-    currency = _one_currency(seen)
     if label is None:  # a column of that name is another's
-        return seen.drop(*{"segment"} & set(seen.columns)), currency, loaded
+        return seen.drop(*{"segment"} & set(seen.columns))
     rows = seen.select(*ORDERS.required, segment=label.fill_null(NO_GROUP))
     first_order = ibis.window(
         group_by="customer_id", order_by=[rows["ordered_at"], rows["order_id"]]
     )
-    rows = rows.mutate(segment=rows["segment"].first().over(first_order))
-    return rows, currency, loaded
+    return rows.mutate(segment=rows["segment"].first().over(first_order))
 
 
-def _one_currency(table: ir.Table) -> str | None:
-    if "currency" not in table.columns:
+def _one_currency(orders: ir.Table, as_of: dt.date) -> str | None:
+    if "currency" not in orders.columns:
         return None
+    table = seen_orders(orders, as_of)
     currency = table["currency"].cast("string")
     n, name = table.aggregate(n=currency.nunique(), name=currency.max()).to_pandas().iloc[0]
     if n > 1:
@@ -140,6 +143,11 @@ def purchase_days(rows: ir.Table) -> ir.Table:
     return days.select(*key, "day", "spend", bought=bought)
 
 
+def seen_histories(orders: ir.Table, as_of: dt.date, by: str | None) -> ir.Table:
+    """Return the `histories` of `seen_orders`."""
+    return histories(purchase_days(seen_orders(orders, as_of, by)), as_of)
+
+
 def histories(days: ir.Table, as_of: dt.date) -> ir.Table:
     """Return customer_id, (segment,) history and monetary_value of `purchase_days`.
 
@@ -162,14 +170,19 @@ def in_words(history: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def _by_customer(days: ir.Table) -> tuple[ir.Table, list[str]]:
     """Return what the purchases of each customer come to, and the names that tell customers."""
     key = [name for name in ("customer_id", "segment") if name in days.columns]
-    bought = days["bought"]
-    return days.group_by(key).aggregate(
-        n=days["day"].count(where=bought),
-        first=days["day"].min(where=bought),
-        last=days["day"].max(where=bought),
-        spend=days["spend"].sum(where=bought),
-        first_spend=days["spend"].argmin(days["day"], where=bought),
-        least=days["spend"].min(where=bought),
+    only_bought = {  # nulls cost an engine less than a condition of each sum
+        name: days["bought"].ifelse(days[name], ibis.null(days[name].type()))
+        for name in ("day", "spend")
+    }
+    bought = days.select(*key, **only_bought)
+    day, spend = bought["day"], bought["spend"]
+    return bought.group_by(key).aggregate(
+        n=day.count(),
+        first=day.min(),
+        last=day.max(),
+        spend=spend.sum(),
+        first_spend=spend.argmin(day),
+        least=spend.min(),
     ), key
 
 
@@ -186,7 +199,10 @@ def _words(customers: ir.Table, as_of: dt.date) -> dict[str, ir.Value]:
     }
 
 
-def counted(table: ir.Table, columns: list[str]) -> pd.DataFrame:
+def counted(table: ir.Table, *columns: str) -> dict[str, npt.NDArray[Any]]:
     """Return the unique values of ``columns`` with the number of rows of each, ``n``."""
-    found = table.group_by(columns).aggregate(n=table.count()).order_by(columns)
-    return found.to_pyarrow().to_pandas(split_blocks=True, self_destruct=True)
+    return fetched(_counted, table, *columns)
+
+
+def _counted(table: ir.Table, *columns: str) -> ir.Table:
+    return table.group_by(columns).aggregate(n=table.count()).order_by(columns)

@@ -24,6 +24,7 @@ from cxlib.ltv.histories import (
     load_orders,
     nobody,
     purchase_days,
+    seen_orders,
 )
 from cxlib.ltv.silence import Silence
 from cxlib.show import told
@@ -141,14 +142,17 @@ def holdout_ltv(
 
 def bought_days(orders: Source, as_of: dt.date) -> ir.Table:
     """Return the days of each customer's purchases, cached, with the ``first`` of them."""
-    rows, _, loaded = load_orders(orders, as_of)
-    days = purchase_days(rows)
-    days = days.filter(days["bought"])
-    first = days["day"].min().over(ibis.window(group_by="customer_id"))
-    days = loaded.hold(days.mutate(first=first))
+    loaded, _ = load_orders(orders, as_of)
+    days = loaded.hold(_bought, as_of)
     if days.limit(1).count().execute() == 0:
         raise nobody(orders, as_of)
     return days
+
+
+def _bought(orders: ir.Table, as_of: dt.date) -> ir.Table:
+    days = purchase_days(seen_orders(orders, as_of))
+    days = days.filter(days["bought"])
+    return days.mutate(first=days["day"].min().over(ibis.window(group_by="customer_id")))
 
 
 def check_split(split: str | dt.date, as_of: str | dt.date) -> tuple[dt.date, dt.date]:
@@ -224,7 +228,7 @@ def _rows(
     both = both.select(
         "history", n_after=both["n_after"].fill_null(0), n_before=both["n_before"].fill_null(0)
     )
-    rows = counted(both, ["history", "n_after", "n_before"])
+    rows = pd.DataFrame(counted(both, "history", "n_after", "n_before"))
     return rows.assign(**dict(zip(HISTORY, in_words(rows["history"].to_numpy()), strict=True)))
 
 

@@ -31,8 +31,10 @@ def spread(fit: LtvFit) -> pd.DataFrame:
     discounted = alive * if_alive[1]
     level, slope = spend_line(fit._spend, base.frequency)
     ltv = fit.margin * discounted[base.history] * (level + slope * base.spend)
-    names = base.rows["segment"].to_numpy()
-    rows = {name: weighted(ltv[names == name], base.n[names == name]) for name in base.segments}
+    rows = {
+        name: weighted(ltv[base.segment == number], base.n[base.segment == number])
+        for number, name in enumerate(base.segments)
+    }
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(POINTS))
 
 

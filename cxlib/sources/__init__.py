@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
@@ -15,11 +15,12 @@ from cxlib._checks import ColumnError, ParameterError, listed
 from cxlib.sources.engine import Opened, give_back, set_engine
 from cxlib.sources.files import SOURCE_FILE
 from cxlib.sources.formats import Preset, Rules, load_preset, new_preset, preset_text, presets
-from cxlib.sources.joining import held, join_frame
+from cxlib.sources.joining import held
 from cxlib.sources.messages import reading
 from cxlib.sources.naming import named, tidied
 from cxlib.sources.opening import Source, open_source
 from cxlib.sources.recognise import check_needed, guessed, recognised
+from cxlib.sources.written import Way, fetched, joined, kept
 from cxlib.tables import Contract, check_rows, check_types, keeps, with_typed_nulls
 
 __all__ = [
@@ -31,10 +32,11 @@ __all__ = [
     "Source",
     "as_table",
     "check_needed",
+    "fetched",
     "guessed",
     "held",
     "is_cleaned",
-    "join_frame",
+    "joined",
     "load",
     "load_columns",
     "load_preset",
@@ -220,8 +222,8 @@ class Loaded:
                 check_rows(self.table, self.contract)
         return self.table
 
-    def hold(self, reduced: ir.Table) -> ir.Table:
-        """Return what was reduced from the table, made once, and kept while it is used.
+    def hold(self, way: Way, *how: Hashable) -> ir.Table:
+        """Return ``way(table, *how)``, made once, and kept while it is used.
 
         One query looks at a small table and reduces it, side by side. Nothing comes of it if the
         table breaks the contract: who is left with nothing asks `check` why. A large table is
@@ -229,15 +231,18 @@ class Loaded:
         """
         with reading(self.name):
             if not self.is_trusted:
-                sound = keeps(self.table, self.contract).name("keeps")
                 if self.is_small:
-                    return reduced.filter(sound.as_scalar()).cache()
-                if not sound.execute():
+                    return kept(_if_sound, self.table, self.contract, way, *how)
+                if not keeps(self.table, self.contract).execute():
                     self.check()
-            give_back(reduced)
-            made = reduced.cache()
+            give_back(self.table)
+            made = kept(way, self.table, *how)
             give_back(made)
             return made
+
+
+def _if_sound(table: ir.Table, contract: Contract, way: Way, *how: Hashable) -> ir.Table:
+    return way(table, *how).filter(keeps(table, contract).name("keeps").as_scalar())
 
 
 def load(data: Source, contract: Contract, *, rows: bool = True) -> ir.Table:

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from cxlib._checks import ParameterError, check_number
@@ -62,6 +63,12 @@ def _bounded(found: Any) -> Any:
     if os.environ.get(MEMORY):
         _set(found, "memory_limit", _checked_size(os.environ[MEMORY], f"${MEMORY}"))
     return found
+
+
+def made_here(name: str, schema: ibis.Schema) -> ir.Table:
+    """Return the temporary table or view of our engine that has this name and these columns."""
+    place = ops.Namespace(catalog="temp", database="main")
+    return ops.DatabaseTable(name, schema=schema, source=engine(), namespace=place).to_expr()
 
 
 def give_back(table: ir.Table) -> None:
@@ -144,3 +151,8 @@ def _checked_size(value: str, name: str) -> str:
 def quoted(text: str) -> str:
     """Return ``text`` as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Return ``name`` as SQL names a table or a column."""
+    return '"' + name.replace('"', '""') + '"'

@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Iterable, Sized
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
 
 from cxlib._checks import DataError, ParameterError
-from cxlib.sources.engine import Opened, engine, quoted
+from cxlib.sources.engine import Opened, engine, identifier, made_here, quoted
 from cxlib.sources.formats import Layout, layouts
 from cxlib.sources.messages import absence, reading
 from cxlib.sources.sheet import Sheet, check_width, sheet
@@ -116,10 +117,11 @@ def _parquet(paths: list[Path], shown: str) -> ir.Table:
         with path.open("rb") as stream:
             if not stream.read(1):
                 raise DataError(f"source {shown!r}: it is empty")
-    table = engine().read_parquet(_literal(paths), union_by_name=len(paths) > 1)
+    files = _in_sql(paths)
+    table = _view(f"read_parquet({files}, union_by_name = {len(paths) > 1})")
     if not _says_file(paths, table.columns):
         return table
-    return engine().read_parquet(_literal(paths), union_by_name=True, filename=FROM)
+    return _view(f"read_parquet({files}, union_by_name = true, filename = {FROM})")
 
 
 def _says_file(files: Sized, names: Iterable[str]) -> bool:
@@ -178,11 +180,11 @@ def _with_all(table: ir.Table, names: list[str]) -> ir.Table:
 def _csv(sheets: list[Sheet], *, says_file: bool) -> ir.Table:
     """Read files of one form as text; quotes are as in RFC 4180, and no line is a comment."""
     first = sheets[0]
-    paths = ", ".join(quoted(name) for name in _literal(one.text.path for one in sheets))
+    files = _in_sql(one.text.path for one in sheets)
     # written here, for ibis takes a millisecond for each column of a schema
-    columns = ", ".join(f"{_identifier(name)}: 'VARCHAR'" for name in first.names)
+    columns = ", ".join(f"{identifier(name)}: 'VARCHAR'" for name in first.names)
     return _view(
-        f"read_csv([{paths}], columns = {{{columns}}}, auto_detect = false, header = true, "
+        f"read_csv({files}, columns = {{{columns}}}, auto_detect = false, header = true, "
         f"delim = {quoted(first.sign)}, quote = '\"', escape = '\"', comment = '', "
         f"skip = {first.skip}, compression = {quoted(first.compression)}"
         f"{f', filename = {FROM}' if says_file else ''})"
@@ -208,20 +210,28 @@ def _laid_out(texts: list[Text], shown: str, layout: Layout) -> ir.Table:
 
 def _lines(texts: list[Text]) -> ir.Table:
     """Return each line that is not blank with its number."""
-    paths = ", ".join(quoted(name) for name in _literal(text.path for text in texts))
+    files = _in_sql(text.path for text in texts)
     lines = _view(
-        f"read_csv([{paths}], columns = {{line: 'VARCHAR'}}, auto_detect = false, header = false, "
+        f"read_csv({files}, columns = {{line: 'VARCHAR'}}, auto_detect = false, header = false, "
         "delim = '\x01', quote = '', escape = '', comment = '', skip = 0)"
     )
     numbered = lines.mutate(row=ibis.row_number() + 1)
     return numbered.filter(numbered["line"].strip() != "")
 
 
+def _in_sql(paths: Iterable[Path]) -> str:
+    return f"[{', '.join(map(quoted, _literal(paths)))}]"
+
+
 def _view(source: str) -> ir.Table:
+    """Return what a function of SQL reads; written here, for ibis takes three times as long."""
     name = ibis.util.gen_name("cx_read")
-    engine().raw_sql(f"CREATE TEMPORARY VIEW {name} AS SELECT * FROM {source}")
-    return engine().table(name)
+    engine().raw_sql(f"create temp view {name} as from {source}")
+    columns = engine().raw_sql(f"describe {name}").fetchall()
+    return made_here(name, _schema(tuple((column, kind) for column, kind, *_ in columns)))
 
 
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+@lru_cache
+def _schema(columns: tuple[tuple[str, str], ...]) -> ibis.Schema:
+    type_of = engine().compiler.type_mapper.from_string
+    return ibis.schema({name: type_of(kind) for name, kind in columns})

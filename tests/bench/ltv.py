@@ -28,8 +28,8 @@ def ours(path: str, model: str) -> dict[str, float]:
     import cxlib as cx
 
     fit = cx.fit_ltv(path, as_of=AS_OF, horizon_days=30 * MONTHS, discount_rate=0, model=model)
-    ltv = float(fit.customers(intervals=False)["ltv"].sum().execute())
-    return {**fit.table.set_index("parameter")["value"].to_dict(), "ltv": ltv}
+    ltv = float(fit.customers(intervals=False)["ltv"].sum().to_pyarrow().as_py())
+    return {**dict(zip(fit.table["parameter"], fit.table["value"], strict=True)), "ltv": ltv}
 
 
 def theirs(path: str, model: str) -> dict[str, float]:
