@@ -202,6 +202,7 @@ def brute_force_orders(
         (40, 1.7, 4.0, 300, 400, 730, 0.0003),  # lifetimes overflows here
         (40, 20.0, 0.5, 1, 5, 100, 0.0),
         (0.5, 140.0, 0.5, 0, 0, 365, 0.0),  # the power in Pfaff's transformation may underflow
+        (0.5, 0.5, 22000.0, 0, 0, 365, 0.0003),  # scipy's 2F1 is NaN here
     ],
 )
 def test_orders_if_alive_by_brute_force_over_p_and_time(
@@ -213,6 +214,35 @@ def test_orders_if_alive_by_brute_force_over_p_and_time(
     )
     exact = brute_force_orders(parameters, x, age, horizon, daily)
     assert ours[0, 0] == pytest.approx(exact, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("shape", "a", "b", "time", "exact"),
+    [
+        (1.001, 4.54e-5, 22026.46, 698.0, 0.999998602883119),
+        (5.3, 5.0, 1000.0, 2000.0, 7.84736106043982e-5),
+        (1.3, 90.0, 22026.0, 50000.0, 0.00100771035010899),
+    ],
+)
+def test_mean_survival_is_that_of_mpmath_where_scipy_has_no_value(
+    shape: float, a: float, b: float, time: float, exact: float
+) -> None:
+    # mpmath 1.4.1 at 30 digits; an average over p in the logit of p
+    few, many = sorted((shape, a))
+    assert not np.isfinite(special.hyp2f1(a + b - many, few, a + b, time / (1 + time)))
+    ours = betageo._mean_survival(np.array([shape]), a, np.array([b]), np.array([time]))
+    assert ours == pytest.approx([exact], rel=1e-8)
+
+
+@pytest.mark.parametrize("x", [0, 1, 30, 900])
+@pytest.mark.parametrize("first", [0, 1])
+def test_mean_survival_is_a_share_that_falls_with_time_up_to_all_edges(x: int, first: int) -> None:
+    edges = {name: np.exp(np.linspace(low, high, 7)) for name, (low, high) in betageo.BOX.items()}
+    shape, b, time = np.meshgrid(edges["r"] + x + 1, edges["b"], np.geomspace(1e-3, 1e9, 30))
+    for a in edges["a"]:
+        mean = betageo._mean_survival(shape, a, b + x + first, time)
+        assert ((mean >= 0) & (mean <= 1)).all()
+        assert (np.diff(mean, axis=2) <= 1e-8).all()
 
 
 box = st.fixed_dictionaries(

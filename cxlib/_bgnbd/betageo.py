@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, hyp2f1
+from scipy.special import betaln, expit, hyp2f1
 
 from cxlib._bgnbd.newton import (
     Fitter,
@@ -36,6 +36,7 @@ _LEAVING = tuple(
 )
 _AT_ONCE = 10_000
 _PLACES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+_NODES = 512
 
 
 def prepare(frequency: Numbers, recency: Numbers, age: Numbers, *, first: int) -> Fitter:
@@ -113,13 +114,45 @@ def _mean_survival(shape: Numbers, a: float, b: Numbers, time: Numbers) -> Numbe
     """Return the mean of ``(1 + p * time) ** -shape`` over p of a Beta(a, b): a 2F1, in [0, 1].
 
     Pfaff's transformation by the smaller of the two numerator parameters keeps the series
-    tame; where its first factor underflows, so does the mean.
+    tame; where its first factor underflows, so does the mean. For some times in the hundreds
+    scipy has no value of the series: there the mean is found by quadrature.
     """
     small, large = np.minimum(shape, a), np.maximum(shape, a)
     log_factor = -small * np.log1p(time)
     seen = log_factor > -690
     series = hyp2f1(a + b - large, small, a + b, np.where(seen, time / (1 + time), 0.0))
-    return np.where(seen, np.clip(np.exp(log_factor) * series, 0, 1), 0.0)
+    mean = np.where(seen, np.exp(log_factor) * series, 0.0)
+    if (unknown := ~np.isfinite(mean)).any():
+        shape, b, time = (np.broadcast_to(each, mean.shape)[unknown] for each in (shape, b, time))
+        mean[unknown] = _by_quadrature(shape, a, b, time)
+    return np.clip(mean, 0, 1)
+
+
+def _by_quadrature(shape: Numbers, a: float, b: Numbers, time: Numbers) -> Numbers:
+    """Return `_mean_survival` for b above 1 by the trapezoidal rule in the logit of p.
+
+    What does not survive is summed, since it dies out towards p = 0 however small a is; only
+    where next to nothing survives is that summed itself.
+    """
+    tail = 40 / a + 9 / np.sqrt(a)
+    far = (a + 9 * np.sqrt(a) + 45) / b
+    right = far + np.log(-np.expm1(-far))
+    middle, knee = np.log(a / b), -np.log(shape * time)
+    left = np.maximum(middle - tail, np.minimum(middle, knee) - 40 / (a + 1) - 9 / np.sqrt(a + 1))
+
+    def summed_from(left: Numbers, rows: npt.NDArray[np.bool_], survives: bool) -> Numbers:
+        logit = np.linspace(left[rows], right[rows], _NODES)
+        log_p, log_rest = -np.logaddexp(0, -logit), -np.logaddexp(0, logit)
+        density = np.exp(a * log_p + b[rows] * log_rest - betaln(a, b[rows]))
+        log_survival = -shape[rows] * np.log1p(np.exp(log_p) * time[rows])
+        part = np.exp(log_survival) if survives else -np.expm1(log_survival)
+        return (density * part).sum(axis=0) * (logit[1] - logit[0])
+
+    mean = 1 - summed_from(left, np.ones(len(b), bool), survives=False)
+    if (little := mean < 1e-3).any():
+        left = np.log(a / (b + shape * time)) - tail
+        mean[little] = summed_from(left, little, survives=True)
+    return mean
 
 
 class _Histories:
