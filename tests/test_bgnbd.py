@@ -222,16 +222,27 @@ def test_orders_if_alive_by_brute_force_over_p_and_time(
         (1.001, 4.54e-5, 22026.46, 698.0, 0.999998602883119),
         (5.3, 5.0, 1000.0, 2000.0, 7.84736106043982e-5),
         (1.3, 90.0, 22026.0, 50000.0, 0.00100771035010899),
+        (10.0, 4.0, 165.0, 10.0, 0.175950484624207),  # -4 by scipy: their difference is whole
     ],
 )
-def test_mean_survival_is_that_of_mpmath_where_scipy_has_no_value(
+def test_mean_survival_is_that_of_mpmath_where_scipy_errs(
     shape: float, a: float, b: float, time: float, exact: float
 ) -> None:
     # mpmath 1.4.1 at 30 digits; an average over p in the logit of p
     few, many = sorted((shape, a))
-    assert not np.isfinite(special.hyp2f1(a + b - many, few, a + b, time / (1 + time)))
+    theirs = special.hyp2f1(a + b - many, few, a + b, time / (1 + time)) * (1 + time) ** -few
+    assert not abs(theirs - exact) < 1e-3
     ours = betageo._mean_survival(np.array([shape]), a, np.array([b]), np.array([time]))
     assert ours == pytest.approx([exact], rel=1e-8)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 10.0, 2000.0])
+@pytest.mark.parametrize("horizon", [1.0, 365.0, 3653.0])
+def test_who_leaves_with_the_first_purchase_places_one_if_any(alpha: float, horizon: float) -> None:
+    # gamma-exponential: that is all over in a small part of a long horizon
+    values = {"r": 140.0, "alpha": alpha, "a": 140.0, "b": 1e-7}
+    ours = _bgnbd.orders_if_alive(values, np.zeros(1), np.zeros(1), horizon)
+    assert ours[0] == pytest.approx([-np.expm1(-140 * np.log1p(horizon / alpha))], rel=1e-4)
 
 
 @pytest.mark.parametrize("x", [0, 1, 30, 900])
