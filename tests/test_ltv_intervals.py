@@ -19,7 +19,7 @@ import cxlib as cx
 from cxlib._bgnbd import MODELS, spend_line
 from cxlib.ltv import LtvFit, futures, replicates
 from cxlib.ltv.ahead import Ahead
-from cxlib.ltv.histories import DAYS
+from cxlib.ltv.histories import BITS
 from cxlib.ltv.replicates import Replicates, quantiles
 
 AS_OF = "2023-12-31"
@@ -337,7 +337,7 @@ def test_futures_spread_as_a_simulation_order_by_order_does() -> None:
     rng = np.random.default_rng(4)
     n, x, recency, age, own, horizon = 20_000, 3, 100, 130, 25.0, 365.0
     values, money = ({name: TRUTH[name] for name in names} for names in (ORDERS, "pqv"))
-    history = (x * DAYS + recency) * DAYS + age
+    history = (x * 2**BITS + recency) * 2**BITS + age
     frame = pd.DataFrame({"history": history, "monetary_value": own, "n": n}, index=[0])
     base = fit_base(frame)
     ahead = Ahead(MODELS["bgnbd"], base.histories, horizon, 0.5)

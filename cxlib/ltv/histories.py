@@ -15,8 +15,8 @@ from cxlib.sources import Loaded, Source, fetched, load, load_columns
 from cxlib.tables import NO_GROUP, ORDERS, group_label, midnight_after
 
 HISTORY = ["frequency", "recency", "T"]
-DAYS = 2**22
-"""More days than there are from the year 1 to 9999, so more than any history has."""
+BITS = 22
+"""As many as hold the days from the year 1 to 9999, so those of any history."""
 ANSWER = {
     *("customer_id", "n_orders", "days_since_last", "expected_spend", "n_customers"),
     *("ltv_p10", "ltv_median", "ltv_p90"),
@@ -156,7 +156,7 @@ def histories(days: ir.Table, as_of: dt.date) -> ir.Table:
     """
     customers, key = _by_customer(days)
     words = _words(customers, as_of)
-    packed = (words["frequency"] * DAYS + words["recency"]) * DAYS + words["T"]
+    packed = (words["frequency"] * 2**BITS + words["recency"]) * 2**BITS + words["T"]
     return customers.select(
         *key, history=packed.fill_null(-1), monetary_value=words["monetary_value"]
     )
@@ -164,7 +164,8 @@ def histories(days: ir.Table, as_of: dt.date) -> ir.Table:
 
 def in_words(history: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return frequency, recency and T, a row each, of histories told in one number."""
-    return np.stack([history // DAYS**2, history // DAYS % DAYS, history % DAYS])
+    days = 2**BITS - 1
+    return np.stack([history >> 2 * BITS, history >> BITS & days, history & days])
 
 
 def _by_customer(days: ir.Table) -> tuple[ir.Table, list[str]]:
