@@ -372,8 +372,9 @@ def test_a_word_of_the_notebook_itself_is_no_id(tmp_path: Path) -> None:
     assert privacy.ids_in(["KeyError: 'revenu'", "ValueError: 'C-17'"], None) == set()
 
 
-def test_a_limit_that_is_somebodys_number_is_told(tmp_path: Path) -> None:
-    ids = pa.table({"customer_id": ["3653", "3654"]})
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string()])
+def test_a_limit_that_is_somebodys_number_is_told(tmp_path: Path, text: pa.DataType) -> None:
+    ids = pa.table({"customer_id": pa.array(["3653", "3654"], text)})
     pq.write_table(ids, tmp_path / "orders.parquet")
     with pytest.raises(cx.ParameterError) as caught:
         check_number("horizon_days", 0, 0, 3653, open_low=True)

@@ -211,7 +211,7 @@ def _check_counts(counts: pd.DataFrame, by: str | None, rule: Rule) -> None:
     n_open = int(counts["n_open"].sum())
     if n_open and not counts["n_1"].sum() and not counts["n_excluded"].sum():
         raise DataError(
-            f"events: of {n_open:,} users who did step one, nobody's window of "
+            f"events: {n_open:,} did step one, and nobody's window of "
             f"{lasting(rule.window.total_seconds())} is over at the end of as_of={rule.as_of}; choose "
             "a shorter window= or a later as_of="
         )

@@ -113,7 +113,8 @@ def _known(words: frozenset[str], cleaned: Path | None) -> frozenset[str]:
     for path in tables:
         table = files.dataset(path)
         for column in table.schema:
-            if ID.search(column.name) and kinds.is_string(column.type):
+            is_text = kinds.is_string(column.type) or kinds.is_large_string(column.type)
+            if is_text and ID.search(column.name):
                 among = files.field(column.name).isin(sorted(words))
                 rows = table.to_table(columns=[column.name], filter=among)
                 found.update(rows[column.name].unique().to_pylist())
