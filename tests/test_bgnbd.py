@@ -84,6 +84,51 @@ def test_cdnow_customer_of_fader_hardie_lee_2005_page_281_buys_1_226_times_in_39
     assert expected == pytest.approx([1.226], abs=0.0005)
 
 
+def test_cdnow_bgnbd_and_gamma_gamma_are_those_of_the_tests_of_clvtools() -> None:
+    fit = _bgnbd.fit_bgnbd(*histories(CDNOW))
+    clvtools = {"r": 0.2425945, "alpha": 4.4136019, "a": 0.7929199, "b": 2.4258881}
+    assert fit.values == pytest.approx(clvtools, rel=1e-4)
+    assert fit.log_likelihood == pytest.approx(-9582.429, abs=0.005)
+    spend = _bgnbd.fit_gamma_gamma(*spends(REPEAT))
+    assert spend.log_likelihood == pytest.approx(-4055.9177, abs=0.006)
+
+
+def test_cdnow_new_customer_buys_as_in_the_spreadsheet_of_fader_and_hardie() -> None:
+    # by the tests of lifetimes; in weeks, of which the first is a day
+    weeks = np.array([0.1429, 1.0, 3.0, 31.8571, 32.0, 78.0])
+    printed = [0.0078, 0.0532, 0.1506, 1.0405, 1.0437, 1.8576]
+    values = _bgnbd.fit_bgnbd(*histories(CDNOW)).values
+    ours = _bgnbd.MODELS["bgnbd"].expected_orders(values, weeks)
+    assert ours == pytest.approx(printed, abs=0.0004)
+
+
+@pytest.mark.parametrize(
+    ("x", "recency", "age", "printed"),
+    [
+        (18, 35.14, 35.86, 0.424877), (19, 34.00, 34.14, 0.474738), (17, 28.43, 28.86, 0.486526),
+        (29, 37.71, 38.00, 0.662396), (26, 30.86, 31.00, 0.710623),
+    ],
+)  # fmt: skip
+def test_best_customers_of_cdnow_buy_in_a_week_as_the_quickstart_of_lifetimes_prints(
+    x: int, recency: float, age: float, printed: float
+) -> None:
+    values = _bgnbd.fit_bgnbd(*histories(CDNOW)).values
+    arrays = [np.array([value]) for value in (x, recency, age)]
+    alive = _bgnbd.p_alive(values, *arrays)
+    ours = alive * _bgnbd.orders_if_alive(values, arrays[0], arrays[2], 1)[0]
+    assert ours == pytest.approx([printed], rel=5e-6)
+
+
+def test_first_customers_of_cdnow_spend_as_the_quickstart_of_lifetimes_prints() -> None:
+    printed = [24.658619, 18.911489, *[35.170981] * 3, 71.462843, 18.911489, 35.170981, 27.282408]
+    level, slope = _bgnbd.spend_line(
+        _bgnbd.fit_gamma_gamma(*spends(REPEAT)).values, CDNOW["frequency"].to_numpy()
+    )
+    ours = level + slope * CDNOW["monetary_value"].to_numpy()
+    assert ours[:9] == pytest.approx(printed, rel=2e-6)
+    assert ours.mean() == pytest.approx(35.252958, rel=1e-6)
+
+
 # lifetimes beside ours
 
 

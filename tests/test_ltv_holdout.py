@@ -59,6 +59,15 @@ def test_cdnow_without_repeat_orders_buys_as_fader_hardie_lee_2005_say(
     assert none["expected_mean"] == pytest.approx(0.2251, abs=0.00005)
 
 
+def test_cdnow_calibration_of_paretonbd_is_that_of_the_walkthrough_of_btyd() -> None:
+    held = cx.holdout_ltv(cdnow.orders(), split=SPLIT, as_of=END, model="paretonbd").by_frequency
+    assert held["n"].tolist() == [1411, 439, 214, 100, 62, 38, 29, 64]
+    actual = [0.237, 0.697, 1.393, 1.560, 2.532, 2.947, 3.862, 6.359]
+    expected = [0.138, 0.600, 1.196, 1.714, 2.399, 2.907, 3.819, 6.403]
+    assert held["actual_mean"].tolist() == pytest.approx(actual, abs=0.0005)
+    assert held["expected_mean"].tolist() == pytest.approx(expected, abs=0.001)
+
+
 def test_cdnow_is_tracked_by_whole_weeks_that_end_on_the_split(cdnow_held: LtvHoldout) -> None:
     weeks = cdnow_held.tracking
     assert len(weeks) == 78

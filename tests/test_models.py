@@ -48,6 +48,16 @@ def fitted(name: str) -> _bgnbd.Fit:
     return MODELS[name].fit(*WEEKS)
 
 
+def orders_ahead(
+    name: str, values: dict[str, float], x: int, recency: float, age: float, horizon: float,
+    discount: float = 0.0,
+) -> tuple[float, float]:  # fmt: skip
+    """Return P(alive) and expected orders of one history."""
+    model, (x_, recency_, age_) = MODELS[name], one(x, recency, age)
+    alive = model.p_alive(values, x_, recency_, age_)
+    return alive[0], (alive * model.orders_if_alive(values, x_, age_, horizon, (discount,)))[0, 0]
+
+
 def simulated(name: str, seed: int, n: int, truth: dict[str, float], days: float) -> Any:
     """Customers who buy and leave as the model says: their purchase times and ages, no formula.
 
@@ -114,6 +124,58 @@ def test_pareto_expects_0_3884117_purchases_in_2_weeks_after_10_35_39_as_btyd_do
 
 def test_pareto_p_alive_after_39_weeks_without_a_repeat_is_0_2924031_as_in_btyd() -> None:
     assert MODELS["paretonbd"].p_alive(BTYD, *one(0, 0, 39)) == pytest.approx([0.2924031], abs=5e-8)
+
+
+def test_pareto_expects_of_a_new_customer_what_the_manual_of_btyd_prints() -> None:
+    printed = [0.05077821, 0.09916088, 0.14542507, 0.18979930, 0.23247466,
+               0.27361274, 0.31335159, 0.35181024, 0.38909211]  # fmt: skip
+    ours = MODELS["paretonbd"].expected_orders(BTYD, np.arange(1.0, 10))
+    assert ours == pytest.approx(printed, abs=5e-9)
+
+
+def test_pareto_says_of_cdnow_customers_what_the_walkthrough_of_btyd_prints() -> None:
+    # its parameters have three decimals
+    values = {"r": 0.553, "alpha": 10.580, "s": 0.606, "beta": 11.656}
+    assert orders_ahead("paretonbd", values, 26, 30.85714, 31, 52) == pytest.approx(
+        (0.997874, 25.45647), rel=1e-4
+    )
+    paradox = {10: 0.7062289, 15: 0.1442396, 20: 0.02250658, 25: 0.00309267}
+    for x, printed in paradox.items():  # the more they bought, the more their silence says
+        ours = orders_ahead("paretonbd", values, x, 20, 39, 52)[1]
+        assert ours == pytest.approx(printed, rel=2e-4)
+
+
+def test_pareto_does_not_underflow_where_tests_of_lifetimes_do_not() -> None:
+    values = {"r": 0.55, "alpha": 10.58, "s": 0.61, "beta": 11.67}
+    for x, exact in ((132, 6.2060517889632418), (133, 6.2528722475748113)):
+        assert orders_ahead("paretonbd", values, x, 200, 200, 10)[1] == pytest.approx(
+            exact, rel=1e-12
+        )
+
+
+@pytest.mark.parametrize(
+    ("x", "recency", "printed"),
+    [
+        (0, 0.0, (0.3571791, 0.2212506, 0.05848859)),  # customer 1
+        (1, 59 / 7, (0.4136156, 0.5819279, 0.15383529)),  # 1222
+        (2, 92 / 7, (0.4225636, 0.9272819, 0.24513121)),  # 10
+    ],
+)
+def test_pareto_says_of_three_customers_what_the_readme_of_clvtools_prints(
+    x: int, recency: float, printed: tuple[float, ...]
+) -> None:
+    # P(alive), transactions in 39.86 weeks, discounted ones without end; parameters to 4 decimals
+    values = {"r": 0.7866, "alpha": 5.3349, "s": 0.3570, "beta": 11.6152}
+    alive, orders = orders_ahead("paretonbd", values, x, recency, 40, 39.85714)
+    _, discounted = orders_ahead("paretonbd", values, x, recency, 40, 1e6, 0.1)
+    assert (alive, orders, discounted) == pytest.approx(printed, rel=2e-4)
+
+
+def test_cdnow_paretonbd_has_the_errors_and_likelihood_of_the_tests_of_clvtools() -> None:
+    fit = fitted("paretonbd")
+    errors = {"r": 0.0476264, "alpha": 0.8427222, "s": 0.1872594, "beta": 6.2105448}
+    assert fit.standard_errors == pytest.approx(errors, rel=2e-4)
+    assert fit.log_likelihood == pytest.approx(-9594.976, abs=0.003)
 
 
 def test_cdnow_39_and_39_weeks_correlate_by_626_as_in_fader_hardie_lee_2005_table_3() -> None:
@@ -304,6 +366,19 @@ def test_pareto_discounted_orders_are_those_of_plain_quadrature(
     model = MODELS["paretonbd"]
     ours = model.orders_if_alive(values, *one(x, age), weeks, discounts=[discount])[0]
     assert ours == pytest.approx([by_hand], rel=1e-9)
+
+
+@pytest.mark.parametrize(("s", "beta"), [(0.61, 11.64), (1.4, 80.0)])
+@pytest.mark.parametrize("x", [0, 7])
+def test_pareto_discounted_orders_without_end_are_those_of_the_paper_on_iso_value_curves(
+    s: float, beta: float, x: int
+) -> None:
+    # Fader, Hardie and Lee (2005), Journal of Marketing Research 42 (4), by Tricomi's function
+    values, age, discount = BTYD | {"s": s, "beta": beta}, 39.0, 0.0027
+    tricomi = special.hyperu(1, 2 - s, discount * (beta + age))
+    exact = (BTYD["r"] + x) / (BTYD["alpha"] + age) * (beta + age) * tricomi
+    ours = MODELS["paretonbd"].orders_if_alive(values, *one(x, age), 1e5, discounts=[discount])
+    assert ours[0] == pytest.approx([exact], rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,18 @@ def test_the_reading_of_a_grid_compares_rare_and_frequent_customers_in_silence()
     assert "under 0.01" in cx.plot.ltv_grid(once, value="expected_orders").figure.reading
 
 
+def test_the_legend_of_the_weeks_leaves_their_curve_free_on_a_phone() -> None:
+    came = np.minimum(np.arange(1, 61) * 4.0, 60) + np.arange(60) % 7
+    table = pd.DataFrame({"week_ending": pd.date_range("2023-01-01", periods=60, freq="W")})
+    table = table.assign(actual=came, expected=came.mean())
+    ax = cx.plot.ltv_tracking(table, split="2023-11-05", cumulative=False)
+    ax.figure.set_size_inches(5.2, 3.6)
+    ax.figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent()
+    points = ax.lines[0].get_transform().transform(ax.lines[0].get_xydata())
+    assert not [point for point in points if box.contains(*point)]
+
+
 def test_the_reading_of_the_tracking_curve_counts_after_the_split() -> None:
     assert FIGURES["tracking"]().figure.reading == (
         "In the 2 whole weeks after the split 13 repeat orders came and 12 were foretold: the forecast "

@@ -132,8 +132,8 @@ def _mean_survival(shape: Numbers, a: float, b: Numbers, time: Numbers) -> Numbe
     is_wrong = (np.abs(apart - np.rint(apart)) < 1e-4) & (b > 5) & (time > 8)
     wrong = np.flatnonzero(is_wrong | ~np.isfinite(mean))
     shape, b, time = (np.broadcast_to(each, mean.shape).ravel() for each in (shape, b, time))
-    for start in range(0, len(wrong), _AT_ONCE // 10):
-        part = wrong[start : start + _AT_ONCE // 10]
+    for start in range(0, len(wrong), _AT_ONCE // 100):
+        part = wrong[start : start + _AT_ONCE // 100]
         mean.flat[part] = _by_quadrature(shape[part], a, b[part], time[part])
     return np.clip(mean, 0, 1)
 

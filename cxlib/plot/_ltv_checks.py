@@ -163,7 +163,8 @@ def ltv_tracking(
             ls=":",
             label="the model has seen until here",
         )
-    ax.legend(frameon=False, loc="upper left")
+    # weeks fill the picture; a curve that rises leaves its upper left free
+    ax.legend(frameon=False, loc="upper left" if cumulative else "best")
     date_axis(ax)
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(FuncFormatter(compact))
@@ -249,7 +250,7 @@ def ltv_calibration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xticks(list(at), [str(name) for name in table[group]])
     ax.legend(frameon=False)
     ax.set_ylim(bottom=0)
-    ax.yaxis.set_major_locator(MaxNLocator(6))
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     gap = (table["actual_mean"] - table["expected_mean"]).abs()
     alt = (
         f"Orders per customer in the holdout by {group.replace('_', ' ')}, actual and expected; "
