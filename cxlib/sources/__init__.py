@@ -235,7 +235,6 @@ class Loaded:
                     return kept(_if_sound, self.table, self.contract, way, *how)
                 if not keeps(self.table, self.contract).execute():
                     self.check()
-            give_back(self.table)
             made = kept(way, self.table, *how)
             give_back(made)
             return made
