@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TABLE_MIME = "application/vnd.cx.table+json"
 """Carries a named table, exact, in a published notebook's output; the report writes it as CSV."""
 
-SHARE = re.compile(r"(^|_)(rate|share|filled|retention|alive)(_|$)")
+SHARE = re.compile(r"((^|_)(rate|share|filled|retention)|^p_alive)(_|$)")
 POINTS = re.compile(r"(^|_)rate_difference$")
 UNIT = "\u00a0points"
 CHANGE = re.compile(r"^lift|(^|_)total_error$")

@@ -252,6 +252,8 @@ def group_label(
     ParameterError
         The column has the name of one of the columns of the ``answer``.
     """
+    if not isinstance(by, str):
+        raise ParameterError(f"{argument}={by!r} is not the name of one column; give one text")
     check_columns(contract.name, table.columns, [by], optional=argument)
     if by in answer:
         raise ParameterError(

@@ -377,14 +377,15 @@ def test_a_cleaned_table_and_a_table_of_another_engine_give_the_same(
 def test_a_fit_shows_its_verdict_and_parameters(fit: LtvFit) -> None:
     html = fit._repr_html_()
     assert "converged: " in html
-    assert "As of 2022-12-31, 365 days ahead, 10% a year" in html
+    assert "as of 2022-12-31, 365 days ahead, less 10% a year, value 100% of net revenue" in html
     assert ">alpha</td>" in html
     alpha = fit.table.set_index("parameter").loc["alpha"]
     far = math.exp(1.96 * alpha["standard_error"] / alpha["value"])  # Wald's, on the log scale
     ends = (f"{alpha['value'] / far:.3g}", f"{alpha['value'] * far:.3g}")
     assert "95% interval" in html
     assert all(end in html for end in ends)
-    assert repr(fit) == f"LtvFit(BG/NBD, as of 2022-12-31: {fit.verdict!r})"
+    said = "BG/NBD, as of 2022-12-31, 365 days ahead, less 10% a year, value 100% of net revenue"
+    assert repr(fit) == f"LtvFit({said}: {fit.verdict!r})"
     assert list(fit.table.columns) == ["parameter", "value", "standard_error", "meaning"]
 
 

@@ -300,3 +300,30 @@ def test_a_horizon_of_an_hour_is_finite_and_nearly_worthless() -> None:
 def test_no_orders_at_all_are_one_error(ask: Callable[..., Any]) -> None:
     with pytest.raises(cx.CxError):
         ask(ONE_LOYAL.iloc[:0])
+
+
+def test_a_list_of_columns_is_refused() -> None:
+    orders = cx.simulate.orders(200, start="2023-01-01", as_of="2023-12-31", seed=1)
+    with pytest.raises(cx.ParameterError, match=r"by=\['country'\] is not the name of one column"):
+        cx.fit_ltv(orders, as_of="2023-12-31", by=["country"])  # type: ignore[arg-type]
+
+
+def test_a_discount_rate_of_10_is_no_fraction() -> None:
+    orders = cx.simulate.orders(200, start="2023-01-01", as_of="2023-12-31", seed=1)
+    with pytest.raises(cx.ParameterError, match="discount_rate=10 is out of range; give .* 0 to 1"):
+        cx.fit_ltv(orders, as_of="2023-12-31", discount_rate=10)
+
+
+def test_refunds_that_cleaning_left_out_fail_the_check_of_refunds() -> None:
+    made = cx.simulate.orders(300, start="2023-01-01", as_of="2023-12-31", seed=1)
+    back = made.iloc[::10].assign(order_id=lambda rows: "R" + rows["order_id"])
+    back = back.assign(net_revenue=-back["net_revenue"])
+    orders = cx.clean_orders(pd.concat([made, back]), timezone="UTC", max_loss=1)
+    lost = orders.losses.set_index("rule")["revenue_share"]["refund_unmatched"]
+    check = (
+        cx.fit_ltv(orders, as_of="2023-12-31").checks.set_index("check").loc["refunds are netted"]
+    )
+    assert check["value"] == pytest.approx(-lost)
+    assert lost < -0.05
+    assert not check["passed"]
+    assert f"no order for {-lost:.1%}" in check["detail"]

@@ -31,6 +31,8 @@ def shown(**columns: list) -> list[list[str]]:
         ("p_value", 0.00004, "<0.001"),
         ("p_adjusted", 0.04321, "0.043"),
         ("p_alive", 0.5, "50.0%"),
+        ("p_alive_low", 0.5, "50.0%"),
+        ("expected_alive", 1901.775, "1,902"),
         ("n", 12345, "12,345"),
         ("alpha", 0.0123456, "0.0123"),
         ("median_seconds", 98765.4321, "98,765"),

@@ -72,7 +72,7 @@ LOSSES = {
     ),
     "refund_unmatched": Rule(
         "a refund of something that this export does not hold",
-        "export a longer period: the orders that these undo lie before it",
+        "export a longer period, where the orders that these undo lie before it; or give refunds the order_id of their order",
         True,
     ),
     "no_amount": Rule("no amount of money", "map amount to the column that holds the total"),

@@ -190,6 +190,9 @@ def _refunds(fit: LtvFit) -> Check:
     back, revenue = sums.to_pandas().iloc[0]
     share = max(0.0, -float(back / revenue))
     detail = f"days on which customers got back more than they paid hold {share:.1%} of the revenue"
+    if fit.refund_share > 0:
+        share += fit.refund_share
+        detail += f", refunds that cleaning found no order for {fit.refund_share:.1%}"
     if share > MOST_REFUNDED:
         detail += (
             ", which no value here allows for; give refunds the order_id of their order, and "

@@ -15,6 +15,7 @@ import pandas as pd
 
 from cxlib._bgnbd import told_apart
 from cxlib.ltv.histories import (
+    ANSWER,
     counted,
     in_words,
     load_orders,
@@ -23,6 +24,7 @@ from cxlib.ltv.histories import (
     seen_orders,
 )
 from cxlib.sources import Source
+from cxlib.tables import ORDERS, group_label
 
 Numbers = npt.NDArray[np.float64]
 
@@ -132,6 +134,8 @@ class Seen:
     def of(cls, orders: Source, as_of: dt.date, by: str | None) -> Seen:
         """Reduce orders, of which at least one customer must have bought."""
         loaded, currency = load_orders(orders, as_of)
+        if by is not None:
+            group_label(loaded.table, by, ORDERS, ANSWER)
         customers = loaded.hold(seen_histories, as_of, by)
         base = Base.of(customers)
         if not len(base.n):

@@ -48,7 +48,7 @@ def fit_ltv(
     margin : float, default 1.0
         Share of net revenue that counts as value, above 0 and at most 1.
     discount_rate : float, default 0.10
-        By how much money loses value in a year of 365.25 days.
+        By how much money loses value in a year of 365.25 days, as a fraction up to 1.
     by : str, optional
         A column of the orders; a customer's segment is its value at the first order. One model
         is fitted to all customers; ``.segments()`` adds its forecasts up by segment.
@@ -121,7 +121,12 @@ def fit_ltv(
     """
     day, options = check_options(as_of, horizon_days, model, margin, discount_rate, seed, n_boot)
     seen = Seen.of(orders, day, by)
-    options |= {"by": by, "guest_share": _guest_share(orders), "currency": seen.currency}
+    options |= {
+        "by": by,
+        "guest_share": _lost_share(orders, "no_customer"),
+        "refund_share": -_lost_share(orders, "refund_unmatched"),
+        "currency": seen.currency,
+    }
     return fitted(seen.customers, seen.base, as_of=day, _rows=seen.rows, **options)
 
 
@@ -209,9 +214,9 @@ def _parameters(model: Model, *fits: Fit) -> pd.DataFrame:
     )
 
 
-def _guest_share(orders: Source) -> float:
-    """Return the share of the export's revenue that cleaning lost to guests; null if unknown."""
+def _lost_share(orders: Source, rule: str) -> float:
+    """Return the share of the export's revenue that cleaning lost to a rule; null if unknown."""
     losses = getattr(orders, "losses", None)
     if losses is None or "revenue_share" not in losses:
         return math.nan
-    return float(losses.loc[losses["rule"] == "no_customer", "revenue_share"].sum())
+    return float(losses.loc[losses["rule"] == rule, "revenue_share"].sum())

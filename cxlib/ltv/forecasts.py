@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -38,7 +39,7 @@ def check_valuation(horizon_days: float, discount_rate: float, margin: float) ->
     """Return how far a forecast looks and what counts as value, each in its range."""
     return {
         "horizon_days": check_number("horizon_days", horizon_days, 0, 3653, open_low=True),
-        "discount_rate": check_number("discount_rate", discount_rate, 0),
+        "discount_rate": check_number("discount_rate", discount_rate, 0, 1),
         "margin": check_number("margin", margin, 0, 1, open_low=True),
     }
 
@@ -80,6 +81,8 @@ class LtvFit:
         Of the resamples behind intervals: their chance, and how many they are.
     guest_share : float
         Share of the export's revenue that cleaning lost to guests; null if it is not known.
+    refund_share : float
+        Refunds that cleaning found no order for, over the export's revenue; null if not known.
     currency : str or None
         Of the orders, where a column names it; None in the fit of a holdout.
     """
@@ -101,6 +104,7 @@ class LtvFit:
     seed: int
     n_boot: int
     guest_share: float
+    refund_share: float = field(default=math.nan, kw_only=True)
     currency: str | None = field(default=None, kw_only=True)
     _values: dict[str, float] = field(repr=False)
     _spend: dict[str, float] = field(repr=False)
@@ -349,12 +353,19 @@ class LtvFit:
         return table if name == "checks" else doubted(table, self.doubt)
 
     def __repr__(self) -> str:
-        return f"LtvFit({MODELS[self.model].title}, as of {self.as_of}: {self.verdict!r})"
+        return f"LtvFit({self._said}: {self.verdict!r})"
+
+    @property
+    def _said(self) -> str:
+        """What the answers stand for."""
+        return (
+            f"{MODELS[self.model].title}, as of {self.as_of}, {self.horizon_days:g} days ahead, "
+            f"less {100 * self.discount_rate:.4g}% a year, value {100 * self.margin:.4g}% of net revenue"
+        )
 
     def _repr_html_(self) -> str:
         beside = (
-            f"{MODELS[self.model].title}. As of {self.as_of}, {self.horizon_days:g} days ahead, {self.discount_rate:.0%} a year; "
-            "intervals of the parameters by their standard errors, on the log scale."
+            f"{self._said}; intervals of the parameters by their standard errors, on the log scale."
         )
         far = np.exp(1.96 * self.table["standard_error"] / self.table["value"])
         ends = {"ci_low": self.table["value"] / far, "ci_high": self.table["value"] * far}

@@ -175,6 +175,8 @@ def ltv_tracking(
     words = "repeat orders so far" if cumulative else "repeat orders in the week"
     title = f"Orders as they came and as foretold, {'added up' if cumulative else 'week by week'}"
     reading = (_so_far if cumulative else _by_week)(table, split)
+    if split is not None:  # else a picture that runs out would seem to be the shop's
+        reading += " Customers who came after the split are not among them."
     return finish(ax, title, "week ending", words, alt, reading)
 
 

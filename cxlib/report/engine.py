@@ -20,6 +20,8 @@ from cxlib.report.kernel import OwnKernelManager, is_run
 
 WRITE_SECONDS = 5.0
 """A report that is killed leaves a notebook this old at most."""
+OUTPUT_SECONDS = 120
+"""How long the last output of a cell may take to arrive; nbclient's 4 s are few on a busy machine."""
 
 Moved = Callable[[int, int, int], None]
 """Hears of each cell that begins: its place, how many there are, and its number in brackets.
@@ -77,6 +79,7 @@ def run(
         language="python",
         kernel_manager_class=OwnKernelManager,
         execution_timeout=cell_seconds,
+        iopub_timeout=OUTPUT_SECONDS,
         progress_bar=False,
         moved=moved,
     )
