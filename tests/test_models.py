@@ -692,6 +692,31 @@ def test_no_other_start_finds_a_better_optimum(model: Model, kind: str) -> None:
 
 
 @each_model
+def test_one_who_buys_daily_among_many_who_came_once_has_a_fit(model: Model) -> None:
+    # one of Pareto/NBD's climbs never ends here, below the top that the others find
+    x, recency = np.zeros(300), np.zeros(300)
+    x[0], recency[0] = 799, 799
+    age = np.append(800.0, np.random.default_rng(5).integers(1, 801, 299))
+    fit = model.fit(x, recency, age, np.ones(300))
+    assert fit.at_edge
+    assert np.isfinite([fit.log_likelihood, *fit_orders(model, fit, x, recency, age)]).all()
+
+
+def test_a_climb_that_does_not_end_is_an_error_only_above_all_tops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vague = _bgnbd.Fit({"r": 1.0}, {"r": 1.0}, {}, -5.0)
+    for came_to, ends in ((-6.0, True), (-5.0, True), (-4.9, False)):
+        climbs = [newton.UnfinishedError("no optimum", came_to), vague, vague]
+        monkeypatch.setattr(newton, "maximise", Mock(side_effect=climbs))
+        if ends:
+            assert newton.best(Mock(), [{}] * 3, {}, "BG/NBD") is vague
+        else:
+            with pytest.raises(FitError, match="no optimum"):
+                newton.best(Mock(), [{}] * 3, {}, "BG/NBD")
+
+
+@each_model
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_climb_along_a_wall_takes_few_steps(model: Model, seed: int) -> None:
     # when steps slid along walls, some of these took 300 evaluations

@@ -18,6 +18,8 @@ Fitter = Callable[..., "Fit"]
 """``(n, start=None) -> Fit``: weights of histories, and parameter values to climb from."""
 
 MAX_STEPS = 200
+ALIKE = 1e-3
+"""Log-likelihood by which two tops differ for nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +72,19 @@ def maximise(
                 break
             move /= 2
         at, (value, gradient, hessian) = trial, found
-    raise FitError(
+    raise UnfinishedError(
         f"{model}: no optimum after {MAX_STEPS} steps; give a longer history or more customers, "
-        "and look for customers or days that are not like the others"
+        "and look for customers or days that are not like the others",
+        float(value),
     )
+
+
+class UnfinishedError(FitError):
+    """A climb that did not end, and the log-likelihood that it came to."""
+
+    def __init__(self, message: str, log_likelihood: float) -> None:
+        super().__init__(message)
+        self.log_likelihood = log_likelihood
 
 
 def _uphill(
@@ -128,12 +139,24 @@ def best(
     box: Mapping[str, tuple[float, float]],
     model: str,
 ) -> Fit:
-    """Climb from the first start, and where that top is not clear from the others too."""
-    fit = maximise(objective, starts[0], box, model)
-    if not fit.is_clear:
-        others = [maximise(objective, start, box, model) for start in starts[1:]]
-        fit = max([fit, *others], key=lambda one: one.log_likelihood)
-    return fit
+    """Climb from the first start, and where that top is not clear from the others too.
+
+    A climb that does not end is no matter where it has stayed below another's top.
+    """
+    tops: list[Fit] = []
+    lost: list[UnfinishedError] = []
+    for start in starts:
+        try:
+            tops.append(maximise(objective, start, box, model))
+        except UnfinishedError as climb:
+            lost.append(climb)
+        if tops and tops[0].is_clear:
+            break
+    highest = max((top.log_likelihood for top in tops), default=-math.inf)
+    for unfinished in lost:
+        if unfinished.log_likelihood > highest + ALIKE:
+            raise unfinished
+    return max(tops, key=lambda top: top.log_likelihood)
 
 
 def climber(
