@@ -181,9 +181,7 @@ def _is_filled(column: ir.Column) -> ir.BooleanColumn:
 
 def is_empty(column: ir.Column) -> ir.BooleanColumn:
     """Say where a column is null, NaN or text of no length."""
-    if column.type().is_floating():
-        return column.isnull() | column.isnan()
-    return column.isnull() | (column == "") if column.type().is_string() else column.isnull()
+    return ~_is_filled(column).fill_null(False)
 
 
 def _fault(table: ir.Table, contract: Contract) -> str:

@@ -26,6 +26,7 @@ from cxlib._guard import AS_TEXT, guard
 from cxlib._published import fit_to_show
 from cxlib.cli import main
 from cxlib.report import privacy, secrets
+from cxlib.report.jobs import ReadyPlan
 
 SECRET = "postgresql://report:s3cr%40t-&-pass@db.internal:5432/shop"
 
@@ -243,8 +244,12 @@ def test_parameters_that_sound_like_secrets_are_refused(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", ["author", "keyword", "passed", "pwda", "turnover"])
-def test_other_parameters_are_not(name: str) -> None:
+def test_other_parameters_are_not(tmp_path: Path, name: str) -> None:
     secrets.refuse(name, "x")
+    write_notebook(tmp_path, "01_one", f'as_of: str = "2024-12-31"\n{name}: str = ""')
+    parameters = f"reports:\n  - notebook: 01_one\n    parameters: {{{name}: hunter2}}"
+    (job,) = cx_check(write_plan(tmp_path, parameters)).jobs
+    assert job.given[name] == "hunter2"
 
 
 def test_an_address_with_its_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
@@ -257,10 +262,10 @@ def test_an_address_with_its_password_is_refused_and_not_repeated(tmp_path: Path
     assert "s3cr" not in str(refused.value)
 
 
-def cx_check(plan: Path) -> None:
+def cx_check(plan: Path) -> ReadyPlan:
     from cxlib.report.check import prepare
 
-    prepare(plan)
+    return prepare(plan)
 
 
 CLEAN = "orders = cx.clean_orders(cx.read(source), timezone='UTC')"

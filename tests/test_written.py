@@ -78,7 +78,7 @@ def test_a_frame_is_joined_in_the_engine_of_the_table(rows: Any) -> None:
     assert worth == [140.0, 5.0 * 2**61, 5.0 * 2**62]
 
 
-def test_the_same_columns_and_values_are_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_columns_and_values_are_written_once() -> None:
     written = []
 
     def way(table: ir.Table, least: int) -> ir.Table:

@@ -134,7 +134,7 @@ class Seen:
     def of(cls, orders: Source, as_of: dt.date, by: str | None) -> Seen:
         """Reduce orders, of which at least one customer must have bought."""
         loaded, currency = load_orders(orders, as_of)
-        if by is not None:
+        if by is not None:  # what is no name of a column is no key of a query either
             group_label(loaded.table, by, ORDERS, ANSWER)
         customers = loaded.hold(seen_histories, as_of, by)
         base = Base.of(customers)

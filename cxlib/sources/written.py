@@ -52,7 +52,8 @@ def joined(way: Way, table: ir.Table, frame: pa.Table, *how: Hashable) -> ir.Tab
 def fetched(way: Way, table: ir.Table, *how: Hashable) -> dict[str, npt.NDArray[Any]]:
     """Return the columns of ``way(table, *how)``, which hold no nulls."""
     if _is_ours(table):
-        return dict(engine().raw_sql(_bound(way, (table,), how)).fetchnumpy())
+        sql, _ = _bound(way, (table,), how)
+        return dict(engine().raw_sql(sql).fetchnumpy())
     rows = way(table, *how).to_pyarrow()
     return {name: rows[name].to_numpy() for name in rows.column_names}
 
@@ -66,8 +67,8 @@ def _named(
 ) -> ir.Table:
     """Give the query a name in our engine, until nothing speaks of it any more."""
     name = ibis.util.gen_name(f"cx_{kind}")
-    engine().raw_sql(f"create temp {kind} {identifier(name)} as {_bound(way, tables, how)}")
-    _, schema = _written(way, tuple(table.schema() for table in tables), how)
+    sql, schema = _bound(way, tables, how)
+    engine().raw_sql(f"create temp {kind} {identifier(name)} as {sql}")
     found = made_here(name, schema)
     used = tables if kind == "view" else ()  # what a view reads must stay as long as it does
     weakref.finalize(found.op(), _drop, engine(), kind, name, used).atexit = False
@@ -78,14 +79,16 @@ def _drop(where: Any, kind: str, name: str, _used: tuple[ir.Table, ...]) -> None
     where.raw_sql(f"drop {kind} if exists {identifier(name)}")
 
 
-def _bound(way: Way, tables: tuple[ir.Table, ...], how: tuple[Hashable, ...]) -> str:
-    """Return the SQL with the tables in their places."""
-    sql, _ = _written(way, tuple(table.schema() for table in tables), how)
+def _bound(
+    way: Way, tables: tuple[ir.Table, ...], how: tuple[Hashable, ...]
+) -> tuple[str, ibis.Schema]:
+    """Return the SQL with the tables in their places, and its columns."""
+    sql, schema = _written(way, tuple(table.schema() for table in tables), how)
     places = (
         f"{_place(number)} as not materialized ({_read(table)})"
         for number, table in enumerate(tables)
     )
-    return f"with {', '.join(places)} {sql}"
+    return f"with {', '.join(places)} {sql}", schema
 
 
 @lru_cache(MOST)

@@ -236,9 +236,13 @@ ANY = (
 """Inputs that come from no seed: any bytes, any text, and any shape as YAML or JSON."""
 
 
-def hypothesise(family: str, inputs: int) -> None:
-    """Let hypothesis look for an input that ends in another error, and raise with the smallest."""
+def hypothesise(family: str, inputs: int) -> int:
+    """Let hypothesis look for an input that ends in another error, and raise with the smallest.
+
+    Return how many were tried.
+    """
     _, attempt = FAMILIES[family]()
+    n_tried = 0
 
     with tempfile.TemporaryDirectory() as name:
 
@@ -248,10 +252,13 @@ def hypothesise(family: str, inputs: int) -> None:
         )  # fmt: skip
         @given(ANY)
         def tried(data: bytes) -> None:
+            nonlocal n_tried
+            n_tried += 1
             with contextlib.suppress(CxError):
                 attempt(data, Path(name))
 
         tried()
+    return n_tried
 
 
 def main() -> None:
